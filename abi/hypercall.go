@@ -1,0 +1,165 @@
+package abi
+
+// Call is the number of a hypercall: VMMCALL with RAX = number and RDI, RSI, RDX, R10, R8, R9 = arguments. RAX returns a
+// value or a negative Errno; no other register changes. Only ring 0 of a container may issue one; from ring 3 it raises #UD.
+//
+// A container names itself with id 0 and its children by the id that CreateContainer returned. Ids are never reused.
+type Call uint64
+
+const (
+	// CallNull does nothing: null() = 0. It measures the way in and out.
+	CallNull Call = iota
+	// CallVersion: version() = Version of the nonkernel.
+	CallVersion
+	// CallExit ends the caller and its whole tree: exit(code). Does not return.
+	CallExit
+	// CallCreate makes a child: create(spec) = id. spec is the address of a ContainerSpec in the caller's memory. Pages
+	// and vCPUs come out of the caller's grant. ENOMEM, EFAULT, EINVAL, ENOSPC.
+	CallCreate
+	// CallCopy copies into a child that has not started: copy(id, to, from, bytes), to in the child's memory, from in
+	// the caller's. At most CopyMax bytes a call. ENOENT, EBUSY, EFAULT, ENOMEM.
+	CallCopy
+	// CallLend maps pages of the caller into a child: lend(id, to, from, pages, prot). The caller keeps them, cannot
+	// return them while lent, and gets them back when the child dies. prot is LendRead or LendWrite. to must not be
+	// covered already. ENOENT, EFAULT, EINVAL, EBUSY.
+	CallLend
+	// CallStart lets vCPU 0 of a child run: start(id, state), state the address of a VCPUState in the caller's memory.
+	CallStart
+	// CallStartVCPU starts a further vCPU of the caller itself: startvcpu(vcpu, state). EINVAL, EBUSY, EFAULT.
+	CallStartVCPU
+	// CallKill ends a child and its tree: kill(id). Its resources return to the caller.
+	CallKill
+	// CallStatus describes a child, or the caller itself with id 0: status(id, buf), buf the address of a Status.
+	CallStatus
+	// CallReap forgets a child that has ended and frees its id: reap(id). EBUSY while it still runs.
+	CallReap
+	// CallGrantPages moves a quantity of memory from the caller to a child: grantpages(id, pages). ENOMEM.
+	CallGrantPages
+	// CallReclaimPages asks a child to give pages back: reclaimpages(id, pages, notice in microseconds). The child sees
+	// EventReclaimPages and the deadline in its event page; at the deadline the nonkernel takes by force.
+	CallReclaimPages
+	// CallReturnPages gives pages of the caller back to its parent: returnpages(address, pages). The contents are lost;
+	// the quantity granted falls. EFAULT, EBUSY when lent.
+	CallReturnPages
+	// CallGrantCore gives slots of a core to one vCPU of a child: grantcore(id, vcpu, core, slots), slots a bit mask of
+	// FrameSlots bits. The caller must hold the slots itself. All slots of a core make it dedicated. EPERM, EINVAL.
+	CallGrantCore
+	// CallReclaimCore takes slots back from a child: reclaimcore(id, vcpu, slots, notice in microseconds). With notice,
+	// the child sees EventReclaimCore first and may answer with CallReturnCore.
+	CallReclaimCore
+	// CallReturnCore gives slots of the caller's own vCPU back to its parent: returncore(vcpu, slots).
+	CallReturnCore
+	// CallNotify sets event bits at a child, or with id 0 at the parent: notify(id, bits), bits within EventUser.
+	CallNotify
+	// CallGrantPorts lets a child use I/O ports that the caller holds: grantports(id, first, count).
+	CallGrantPorts
+	// CallNow: now() = the time stamp counter, read by the nonkernel: a call that costs what any call costs.
+	CallNow
+	// CallMark records the first time a container reaches a milestone, for its Status: mark(MarkMain).
+	CallMark
+	// CallDebugWrite prints on the machine's console, marked with the caller's name: debugwrite(address, bytes), at most
+	// DebugWriteMax bytes, rate-limited to DebugWriteRate bytes a second for each container. For faults of the platform.
+	CallDebugWrite
+	numCalls
+)
+
+// NumCalls is how many hypercalls this version has.
+const NumCalls = uint64(numCalls)
+
+// Limits that the nonkernel enforces on arguments.
+const (
+	CopyMax        = 256 << 10 // bytes a CallCopy; bounds the time a call holds its core
+	DebugWriteMax  = 1024
+	DebugWriteRate = 64 << 10
+	MaxVCPUs       = 16
+	MaxContainers  = 256 // alive or not yet reaped, in the whole machine
+	MaxNotice      = 60_000_000
+	NameLen        = 64
+)
+
+// Protection of lent pages.
+const (
+	LendRead  = 1
+	LendWrite = 3
+)
+
+// MarkMain is the milestone "the program's main package is about to run".
+const MarkMain = 1
+
+// FrameSlots is how many core slots the repeating frame of each core has; a slot lasts SlotMicros microseconds.
+const (
+	FrameSlots = 16
+	SlotMicros = 1000
+	AllSlots   = 1<<FrameSlots - 1
+)
+
+// ContainerSpec says what CallCreate makes. 128 bytes.
+type ContainerSpec struct {
+	Version uint32 // = Version
+	VCPUs   uint32 // 1 to MaxVCPUs
+	Pages   uint64 // memory granted at first, in pages
+	Memory  uint64 // size of the guest-physical address space, in bytes: the most Pages may ever grow to, page aligned
+	Flags   uint64 // 0
+	_       [4]uint64
+	Name    [NameLen]byte // for reports; not unique, NUL padded, printable ASCII
+}
+
+// VCPUState is what a vCPU starts with: 64-bit mode, flat segments, interrupts off, FPU in its initial state. 64 bytes.
+type VCPUState struct {
+	RIP, RSP, CR3 uint64
+	RDI, RSI      uint64
+	_             [3]uint64
+}
+
+// State of a container, in Status.
+const (
+	StateCreated = 1
+	StateRunning = 2
+	StateEnded   = 3
+)
+
+// Why a container ended, in Status.
+const (
+	EndExit     = 1 // CallExit; Code is the argument
+	EndKilled   = 2 // CallKill by an ancestor
+	EndShutdown = 3 // triple fault
+	EndMemory   = 4 // touched memory beyond its grant or its address space; Info is the guest-physical address
+	EndIllegal  = 5 // an exit that no container may cause; Info is the exit code
+	EndParent   = 6 // its parent ended
+)
+
+// Exit reasons that Status counts.
+const (
+	ExitHypercall = iota
+	ExitPageFault // nested page fault
+	ExitHalt
+	ExitInterrupt // a physical interrupt while the core is shared
+	ExitNMI       // the core was taken back
+	ExitMSR
+	ExitPort
+	ExitCPUID
+	ExitOther
+	NumExits
+)
+
+// Status describes a container. 256 bytes.
+type Status struct {
+	ID         uint32
+	State      uint32
+	End        uint32 // why it ended
+	Code       uint32 // exit code
+	Info       uint64
+	Pages      uint64 // granted
+	Attached   uint64 // of these, backed by frames now, page tables of the nonkernel included
+	PeakPages  uint64
+	LentPages  uint64 // borrowed from the parent
+	VCPUs      uint32
+	Children   uint32
+	CPUTime    uint64 // TSC ticks its vCPUs ran
+	CreatedTSC uint64
+	StartTSC   uint64 // first entry
+	MainTSC    uint64 // CallMark(MarkMain)
+	EndTSC     uint64
+	Exits      [16]uint64 // by reason, see ExitHypercall
+	_          [3]uint64
+}
