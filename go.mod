@@ -2,7 +2,10 @@ module nom.dev/nom
 
 go 1.26.0
 
-require pgregory.net/rapid v1.3.0
+require (
+	golang.org/x/arch v0.32.0
+	pgregory.net/rapid v1.3.0
+)
 
 require (
 	github.com/rogpeppe/go-internal v1.16.0 // indirect

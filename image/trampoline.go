@@ -90,7 +90,7 @@ var trampolineCode = []fragment{
 		{"\x0f\x30", "wrmsr"},
 		{"\xb8\x33\x00\x01\x80", "mov eax, 0x80010033"}, // PG, WP, NE, ET, MP, PE; caches on
 		{"\x0f\x22\xc0", "mov cr0, eax"},
-		{"\xea\xc0\x00\x10\x00\x08\x00", "jmp far 0x8:0x1000c0"},
+		{"\xea\xc0\x00\x10\x00\x08\x00", "jmp far 0x1000c0, 0x8"},
 	}},
 	{offLong, 64, []instruction{
 		{"\x31\xe4", "xor esp, esp"},
@@ -107,7 +107,7 @@ var trampolineCode = []fragment{
 		{"\x2e\x66\x0f\x01\x16\x20\x00", "lgdt ptr cs:[0x20]"},
 		{"\x66\xb8\x11\x00\x00\x00", "mov eax, 0x11"}, // ET, PE; caches on
 		{"\x0f\x22\xc0", "mov cr0, eax"},
-		{"\x66\xea\x60\x00\x10\x00\x18\x00", "jmp far 0x18:0x100060"},
+		{"\x66\xea\x60\x00\x10\x00\x18\x00", "jmp far 0x100060, 0x18"},
 	}},
 }
 
