@@ -140,6 +140,9 @@ func (in *Input) check() error {
 	if in.Base < abi.ImageAddr {
 		return fmt.Errorf("layout: the image cannot start at %#x: what lies below %#x is taken", in.Base, abi.ImageAddr)
 	}
+	if in.Base >= reach {
+		return fmt.Errorf("layout: the image would start at %#x, and must end below %#x", in.Base, uint64(reach))
+	}
 	if in.BootPage >= in.Base || in.Tables+EntryTablesSize > in.Base {
 		return fmt.Errorf("layout: boot page %#x and entry tables %#x must lie below the image at %#x", in.BootPage, in.Tables, in.Base)
 	}
@@ -199,15 +202,12 @@ func (b *builder) addProgram(im *image) {
 // addPlatform places the platform so that 2 MiB pages can map it, zero memory included.
 func (b *builder) addPlatform(im *image) {
 	start := largeUp(b.next)
-	b.addFree(b.next, start)
 	b.plat = start
 	for i := range im.segs {
 		s := &im.segs[i]
 		va := s.va &^ pageMask
 		pa, size := start+va-abi.PlatformAddr, s.end()-va
-		if pa > b.next && b.next > start {
-			b.addFree(b.next, pa)
-		}
+		b.addFree(b.next, pa)
 		b.segs = append(b.segs, abi.Segment{VA: va, PA: pa, Size: size, Prot: s.prot})
 		b.addSegment(Platform, s, pa, size)
 		b.next = pa + size
