@@ -29,11 +29,11 @@
 package bundle
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
-	"sort"
 	"strings"
 )
 
@@ -208,11 +208,47 @@ func (o *Bundle) Names() []string {
 
 // Lookup finds an entry by name.
 func (o *Bundle) Lookup(name string) (Entry, bool) {
-	i := sort.Search(o.count, func(i int) bool { return nameOf(o.raw(i)) >= name })
-	if i == o.count || nameOf(o.raw(i)) != name {
+	i := o.search(name)
+	if i == o.count || string(nameBytes(o.raw(i))) != name {
 		return Entry{}, false
 	}
 	return o.Entry(i), true
+}
+
+// search returns the first entry whose name is not below the given one. It allocates nothing.
+func (o *Bundle) search(name string) int {
+	low, high := 0, o.count
+	for low < high {
+		mid := int(uint(low+high) / 2)
+		if string(nameBytes(o.raw(mid))) < name {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
+// Dir lists the entries directly in a directory, in the order of their names; "" is the top. False: no such directory.
+func (o *Bundle) Dir(name string) ([]Entry, bool) {
+	prefix := ""
+	if name != "" {
+		if e, ok := o.Lookup(name); !ok || !e.Dir {
+			return nil, false
+		}
+		prefix = name + "/"
+	}
+	var list []Entry
+	for i := o.search(prefix); i < o.count; i++ {
+		rest, ok := strings.CutPrefix(string(nameBytes(o.raw(i))), prefix)
+		if !ok {
+			break
+		}
+		if strings.IndexByte(rest, '/') < 0 {
+			list = append(list, o.Entry(i))
+		}
+	}
+	return list, true
 }
 
 // File returns the contents of a file, without copying, and its offset in the bundle. Directories are not found. The
@@ -234,14 +270,16 @@ func extent(raw []byte) (offset, size uint64, mode, flags uint32) {
 	return le.Uint64(raw[entryOffset:]), le.Uint64(raw[entryBytes:]), le.Uint32(raw[entryMode:]), le.Uint32(raw[entryFlags:])
 }
 
-// nameOf reads the name of an entry; one without its final NUL comes out too long for checkName.
-func nameOf(raw []byte) string {
-	n := 0
-	for n < entryOffset && raw[n] != 0 {
-		n++
+// nameBytes is the name of an entry; one without its final NUL comes out too long for checkName.
+func nameBytes(raw []byte) []byte {
+	n := bytes.IndexByte(raw[:entryOffset], 0)
+	if n < 0 {
+		n = entryOffset
 	}
-	return string(raw[:n])
+	return raw[:n]
 }
+
+func nameOf(raw []byte) string { return string(nameBytes(raw)) }
 
 func checkName(name string) error {
 	switch {

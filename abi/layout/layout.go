@@ -59,7 +59,7 @@ type Input struct {
 	Files    []byte // a bundle of the program's read-only files; may be nil
 
 	Base  uint64 // first physical page to use
-	Limit uint64 // end of the memory; what lies between the image and it is free. 0: not known yet (bare machine)
+	Limit uint64 // end of the memory; what lies between the image and it is free. 0: set later, by the platform or SetLimit
 	Top   uint64 // end of the physical address space, for BootPage.MemoryTop; 0 = Limit
 
 	Host     bool   // on the bare machine
@@ -129,9 +129,6 @@ func (in *Input) check() error {
 	}
 	if in.Tables == 0 {
 		in.Tables = abi.EntryTables
-	}
-	if in.Top == 0 {
-		in.Top = in.Limit
 	}
 	if (in.Base|in.Limit|in.Top|in.BootPage|in.Tables)&pageMask != 0 {
 		return fmt.Errorf("layout: an address is not a multiple of %d: base %#x, limit %#x, top %#x, boot page %#x, tables %#x",
@@ -267,26 +264,16 @@ func (b *builder) finish(platform *image) (*Plan, error) {
 	if b.next > reach {
 		return nil, fmt.Errorf("layout: the image ends at %#x, and must end below %#x: the program or its files are too large", b.next, uint64(reach))
 	}
-	if in.Limit != 0 && b.next > in.Limit {
-		return nil, fmt.Errorf("layout: the image takes %d KiB of memory and there are %d KiB: give more memory", b.next>>10, in.Limit>>10)
-	}
-	if in.Limit > in.Top {
-		return nil, fmt.Errorf("layout: memory ends at %#x, beyond the address space, which ends at %#x", in.Limit, in.Top)
-	}
-	if in.Limit != 0 {
-		b.addFree(b.next, in.Limit)
-	}
 	if len(b.segs) > len(b.boot.Segments) || len(b.free) > len(b.boot.Free) {
 		return nil, fmt.Errorf("layout: %d segments and %d gaps, and the boot page has room for %d and %d: link with the Go linker",
 			len(b.segs), len(b.free), len(b.boot.Segments), len(b.boot.Free))
 	}
 	b.boot.NumSegments = uint32(copy(b.boot.Segments[:], b.segs))
 	b.boot.NumFree = uint32(copy(b.boot.Free[:], b.free))
-	b.boot.MemoryTop = in.Top
 	if in.Host {
 		b.boot.ImageEnd = b.next
 	}
-	return &Plan{
+	p := &Plan{
 		Pieces:     b.pieces,
 		Boot:       b.boot,
 		BootAddr:   in.BootPage,
@@ -294,7 +281,11 @@ func (b *builder) finish(platform *image) (*Plan, error) {
 		TablesAddr: in.Tables,
 		State:      abi.VCPUState{RIP: platform.entry, CR3: in.Tables, RDI: in.BootPage},
 		End:        b.next,
-	}, nil
+	}
+	if in.Limit == 0 {
+		return p, nil
+	}
+	return p, p.SetLimit(in.Limit, in.Top)
 }
 
 // BootBytes encodes the boot page as it lies in memory, one page long.
@@ -306,14 +297,43 @@ func (p *Plan) BootBytes() []byte {
 	return b[:abi.PageSize]
 }
 
-// Pages counts the pages below End: those that are backed by the memory of the container itself, and those lent.
+// SetLimit sets the end of the memory after the plan is made, for callers that derive it from Pages: what lies between
+// End and limit becomes free. top is the end of the address space, 0 = limit. It is for plans made with Limit 0.
+func (p *Plan) SetLimit(limit, top uint64) error {
+	if top == 0 {
+		top = limit
+	}
+	switch {
+	case p.Boot.MemoryTop != 0:
+		return fmt.Errorf("layout: the limit is already set to %#x", p.Boot.MemoryTop)
+	case (limit|top)&pageMask != 0 || limit == 0:
+		return fmt.Errorf("layout: limit %#x or top %#x is not a multiple of %d above 0", limit, top, abi.PageSize)
+	case p.End > limit:
+		return fmt.Errorf("layout: the image takes %d KiB of memory and there are %d KiB: give more memory", p.End>>10, limit>>10)
+	case limit > top:
+		return fmt.Errorf("layout: memory ends at %#x, beyond the address space, which ends at %#x", limit, top)
+	}
+	p.Boot.MemoryTop = top
+	if limit == p.End {
+		return nil
+	}
+	if int(p.Boot.NumFree) == len(p.Boot.Free) {
+		return fmt.Errorf("layout: %d gaps in the image, and the boot page has room for %d: link with the Go linker", p.Boot.NumFree, len(p.Boot.Free))
+	}
+	p.Boot.Free[p.Boot.NumFree] = abi.Range{Addr: p.End, Size: limit - p.End}
+	p.Boot.NumFree++
+	return nil
+}
+
+// Pages counts the pages of a container below End: own, which its grant must cover if all are touched, and lent, the
+// shared pieces. The abi.ReservedPages are in neither; pages that the parent lends below Base are counted as own.
 func (p *Plan) Pages() (own, lent uint64) {
 	for i := range p.Pieces {
 		if p.Pieces[i].Shared {
 			lent += p.Pieces[i].Size / abi.PageSize
 		}
 	}
-	return p.End/abi.PageSize - lent, lent
+	return p.End/abi.PageSize - lent - abi.ReservedPages, lent
 }
 
 func pageUp(n uint64) uint64 { return (n + pageMask) &^ pageMask }

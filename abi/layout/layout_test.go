@@ -147,8 +147,30 @@ func TestLend(t *testing.T) {
 		t.Errorf("offset: got %#x, want 0x1000", p.Pieces[0].Offset)
 	}
 	own, lent := p.Pages()
-	if want := uint64(2 + 2 + 1 + 1); lent != want || own+lent != p.End/abi.PageSize {
+	if want := uint64(2 + 2 + 1 + 1); lent != want || own+lent != p.End/abi.PageSize-abi.ReservedPages {
 		t.Errorf("got %d own pages, %d lent; want %d lent, the sum %d", own, lent, want, p.End/abi.PageSize)
+	}
+}
+
+// A limit set later gives the same plan.
+func TestSetLimit(t *testing.T) {
+	want := plan(t, input())
+	in := input()
+	in.Limit = 0
+	got := plan(t, in)
+	for _, c := range []struct{ limit, top uint64 }{{0, 0}, {1 << 20, 0}, {16<<20 + 1, 0}, {16 << 20, 8 << 20}} {
+		if err := got.SetLimit(c.limit, c.top); err == nil {
+			t.Errorf("limit %#x, top %#x: got no error", c.limit, c.top)
+		}
+	}
+	if err := got.SetLimit(16<<20, 0); err != nil {
+		t.Fatal(err)
+	}
+	if got.Boot != want.Boot {
+		t.Errorf("got %+v, want %+v", got.Boot, want.Boot)
+	}
+	if err := got.SetLimit(32<<20, 0); err == nil {
+		t.Error("a second limit: got no error")
 	}
 }
 
