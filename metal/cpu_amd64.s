@@ -1,0 +1,66 @@
+#include "textflag.h"
+
+// AMD64 Architecture Programmer's Manual, volume 3: RDTSC, IN, OUT, VMMCALL.
+
+// func TSC() uint64
+TEXT ·TSC(SB), NOSPLIT, $0-8
+	RDTSC
+	SHLQ $32, DX
+	ORQ  DX, AX
+	MOVQ AX, ret+0(FP)
+	RET
+
+// func Inb(port uint16) uint8
+TEXT ·Inb(SB), NOSPLIT, $0-9
+	MOVW port+0(FP), DX
+	INB
+	MOVB AX, ret+8(FP)
+	RET
+
+// func Inw(port uint16) uint16
+TEXT ·Inw(SB), NOSPLIT, $0-10
+	MOVW port+0(FP), DX
+	INW
+	MOVW AX, ret+8(FP)
+	RET
+
+// func Inl(port uint16) uint32
+TEXT ·Inl(SB), NOSPLIT, $0-12
+	MOVW port+0(FP), DX
+	INL
+	MOVL AX, ret+8(FP)
+	RET
+
+// func Outb(port uint16, value uint8)
+TEXT ·Outb(SB), NOSPLIT, $0-3
+	MOVW port+0(FP), DX
+	MOVB value+2(FP), AX
+	OUTB
+	RET
+
+// func Outw(port uint16, value uint16)
+TEXT ·Outw(SB), NOSPLIT, $0-4
+	MOVW port+0(FP), DX
+	MOVW value+2(FP), AX
+	OUTW
+	RET
+
+// func Outl(port uint16, value uint32)
+TEXT ·Outl(SB), NOSPLIT, $0-8
+	MOVW port+0(FP), DX
+	MOVL value+4(FP), AX
+	OUTL
+	RET
+
+// func vmmcall(nr, a, b, c, d, e, f uint64) uint64
+TEXT ·vmmcall(SB), NOSPLIT, $0-64
+	MOVQ nr+0(FP), AX
+	MOVQ a+8(FP), DI
+	MOVQ b+16(FP), SI
+	MOVQ c+24(FP), DX
+	MOVQ d+32(FP), R10
+	MOVQ e+40(FP), R8
+	MOVQ f+48(FP), R9
+	BYTE $0x0f; BYTE $0x01; BYTE $0xd9 // VMMCALL
+	MOVQ AX, ret+56(FP)
+	RET
