@@ -13,16 +13,20 @@ import (
 const grace = 3 * time.Second
 
 // Failure is the error for a machine that ended without saying that it was done: the nonkernel or the root container
-// went wrong, not a program.
+// went wrong, not a program, or the caller's context ended.
 type Failure struct {
 	What    string // in words
 	Exit    Exit
 	Console []byte // the end of the console
 	Stderr  []byte // what QEMU itself printed
+	Stopped bool   // the caller's context ended; Err is the cause
 	Err     error  // what was wrong with the events, or nil
 }
 
 func (f *Failure) Error() string {
+	if f.Stopped {
+		return f.Err.Error()
+	}
 	s := "the machine failed: " + f.What
 	if f.Err != nil {
 		s += fmt.Sprintf(" (%v)", f.Err)
@@ -30,12 +34,11 @@ func (f *Failure) Error() string {
 	return s
 }
 
-// Unwrap returns the error in the stream of events.
+// Unwrap returns the error in the stream of events, or the cause of the context's end.
 func (f *Failure) Unwrap() error { return f.Err }
 
 // Run starts a machine, hands every event to handle and returns the code of its "done" event when it has ended. The
-// error is the cause of ctx's end if that is why the machine ended, and a *Failure if it ended for another reason before
-// it was done. handle runs on the caller's goroutine.
+// error is a *Failure if the machine ended before it was done. handle runs on the caller's goroutine.
 func Run(ctx context.Context, c Config, handle func(Event)) (code int, err error) {
 	m, err := Start(ctx, c)
 	if err != nil {
@@ -70,15 +73,14 @@ func (m *Machine) waitGrace() Exit {
 // fail makes the error for a stream of events that ended with err before the machine was done.
 func (m *Machine) fail(ctx context.Context, err error) error {
 	exit := m.waitGrace()
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	f := &Failure{Exit: exit, Console: m.Console(), Stderr: m.Stderr()}
-	if errors.Is(err, io.EOF) {
+	switch {
+	case ctx.Err() != nil:
+		f.What, f.Stopped, f.Err = "it was stopped", true, context.Cause(ctx)
+	case errors.Is(err, io.EOF):
 		f.What = exit.String()
-		return f
+	default:
+		f.What, f.Err = "it sent something that nom does not understand on its event port", err
 	}
-	f.Err = err
-	f.What = "it sent something that nom does not understand on its event port"
 	return f
 }

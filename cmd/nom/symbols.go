@@ -1,0 +1,132 @@
+package main
+
+import (
+	"debug/elf"
+	"debug/gosym"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// symbols turns addresses into names of functions, for programs that lie at different addresses or at the same ones.
+type symbols struct{ tables []symbolTable }
+
+// symbolTable is what an ELF file says about its functions.
+type symbolTable struct {
+	name      string // of the container, or of the part of the system
+	low, high uint64 // extent of the code
+	functions []elf.Symbol
+	lines     *gosym.Table // may be nil
+}
+
+// add reads the symbols of an ELF file. A file without any is left out: then addresses stay numbers.
+func (s *symbols) add(name, file string) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	s.addELF(name, f)
+}
+
+func (s *symbols) addELF(name string, f *elf.File) {
+	t := symbolTable{name: name}
+	text := f.Section(".text")
+	if text == nil {
+		return
+	}
+	t.low, t.high = text.Addr, text.Addr+text.Size
+	all, err := f.Symbols()
+	if err != nil {
+		return
+	}
+	for _, sym := range all {
+		if elf.ST_TYPE(sym.Info) == elf.STT_FUNC && sym.Value >= t.low && sym.Value < t.high {
+			t.functions = append(t.functions, sym)
+		}
+	}
+	sort.Slice(t.functions, func(i, j int) bool { return t.functions[i].Value < t.functions[j].Value })
+	if pcln := f.Section(".gopclntab"); pcln != nil {
+		if data, err := pcln.Data(); err == nil {
+			t.lines, _ = gosym.NewTable(nil, gosym.NewLineTable(data, t.low))
+		}
+	}
+	s.tables = append(s.tables, t)
+}
+
+// describe names the place of an address in the code, or returns "".
+func (t *symbolTable) describe(pc uint64) string {
+	if pc < t.low || pc >= t.high {
+		return ""
+	}
+	i := sort.Search(len(t.functions), func(i int) bool { return t.functions[i].Value > pc }) - 1
+	if i < 0 {
+		return ""
+	}
+	sym := t.functions[i]
+	where := sym.Name
+	if off := pc - sym.Value; off != 0 {
+		where += fmt.Sprintf("+%#x", off)
+	}
+	if t.lines != nil {
+		if file, line, fn := t.lines.PCToLine(pc); fn != nil {
+			where += fmt.Sprintf(" %s:%d", filepath.Base(file), line)
+		}
+	}
+	return where
+}
+
+// address is a hexadecimal number with at least six digits, with or without 0x.
+var address = regexp.MustCompile(`\b(?:0x)?[0-9a-f]{6,16}\b`)
+
+// annotate adds the names of functions to the addresses in text. A line that starts with "NAME|" or "NAME:" is about
+// that container; other lines are about the nonkernel. The platform lies at addresses of its own.
+func (s *symbols) annotate(text string) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		out.WriteString(s.annotateLine(line))
+	}
+	return out.String()
+}
+
+func (s *symbols) annotateLine(line string) string {
+	name := nonkernelName
+	if i := strings.IndexAny(line, "|:"); i > 0 && s.has(strings.TrimSpace(line[:i])) {
+		name = strings.TrimSpace(line[:i])
+	}
+	return address.ReplaceAllStringFunc(line, func(word string) string {
+		pc, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 64)
+		if err != nil {
+			return word
+		}
+		for i := range s.tables {
+			t := &s.tables[i]
+			if t.name != name && t.name != platformName {
+				continue
+			}
+			if where := t.describe(pc); where != "" {
+				return word + " [" + where + "]"
+			}
+		}
+		return word
+	})
+}
+
+func (s *symbols) has(name string) bool {
+	for i := range s.tables {
+		if s.tables[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Names of the parts of the system in a symbols.
+const (
+	nonkernelName = "nonkernel"
+	platformName  = "metal"
+	rootName      = "root"
+)
