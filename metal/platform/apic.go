@@ -1,0 +1,78 @@
+package main
+
+// The local APIC in x2APIC mode (APM vol. 2 section 16.9): the same registers on a bare machine and in a container,
+// where the nonkernel either lets them through (dedicated core) or answers for them (shared core).
+
+const (
+	msrAPICBase  = 0x1b
+	x2apicID     = 0x802
+	x2apicTPR    = 0x808
+	x2apicEOI    = 0x80b
+	x2apicSVR    = 0x80f
+	x2apicISR    = 0x810
+	x2apicIRR    = 0x820
+	x2apicLVTT   = 0x832
+	x2apicICR    = 0x830
+	x2apicTMICT  = 0x838
+	x2apicTMCCT  = 0x839
+	x2apicDCR    = 0x83e
+	x2apicSelf   = 0x83f
+	icrNMI       = 4 << 8
+	icrINIT      = 5<<8 | 1<<14
+	icrSIPI      = 6<<8 | 1<<14
+	icrAssert    = 1 << 14
+	apicX2Enable = 3 << 10
+	divideByOne  = 0xb
+)
+
+// Vectors of the platform, in the two highest priority classes so that nothing below can hold them back.
+const (
+	vecSpurious  = 0xff
+	vecTimer     = 0xf0
+	vecWake      = 0xf1
+	vecShootdown = 0xf2
+)
+
+// Exceptions, APM vol. 2 section 8.2.
+const (
+	vecDivide       = 0
+	vecNMI          = 2
+	vecBreakpoint   = 3
+	vecUndefined    = 6
+	vecDoubleFault  = 8
+	vecProtection   = 13
+	vecPageFault    = 14
+	vecMachineCheck = 18
+)
+
+func initAPIC(c *cpuState) {
+	if host {
+		wrmsr(msrAPICBase, rdmsr(msrAPICBase)|apicX2Enable)
+	}
+	c.apicID = rdmsr(x2apicID)
+	wrmsr(x2apicSVR, 0x100|vecSpurious)
+	wrmsr(x2apicTPR, 0)
+	wrmsr(x2apicDCR, divideByOne)
+	wrmsr(x2apicLVTT, vecTimer) // one-shot
+	c.timer = never
+}
+
+func endOfInterrupt() { wrmsr(x2apicEOI, 0) }
+
+func sendIPI(apicID, vector uint64) { wrmsr(x2apicICR, apicID<<32|icrAssert|vector) }
+
+func sendNMI(apicID uint64) { wrmsr(x2apicICR, apicID<<32|icrAssert|icrNMI) }
+
+// armAPIC makes the timer fire at nanotime d.
+func armAPIC(d uint64) {
+	now := nanotime()
+	dt := uint64(1000)
+	if d > now+dt {
+		dt = d - now
+	}
+	n := mulDiv(dt, apicHz, nanos)
+	if n > 0xffff_fff0 {
+		n = 0xffff_fff0
+	}
+	wrmsr(x2apicTMICT, n|1)
+}

@@ -1,0 +1,263 @@
+package main
+
+// File descriptors: the console, eventfds, the poller, interrupt vectors, and files (files.go). Guarded by kernelLock.
+
+type descriptorKind uint8
+
+const (
+	fdFree descriptorKind = iota
+	fdConsole
+	fdEvent  // eventfd(2): count
+	fdVector // an interrupt vector: count, nonblocking, reported on its edge
+	fdPoller // epoll(7)
+	fdFile   // see files.go
+)
+
+type descriptor struct {
+	kind  descriptorKind
+	flags uint64 // O_NONBLOCK and the like, as fcntl(F_GETFL) shows them
+	count uint64 // fdEvent, fdVector: what read returns
+	index uint64 // fdVector: vector; fdConsole: stream; fdFile: file
+	pos   uint64 // fdFile
+	dir   uint64 // fdFile: where getdents goes on
+
+	polled bool // registered with the poller
+	edge   bool // report only after a new event
+	fresh  bool // a new event since the last report
+	data   uint64
+}
+
+const maxDescriptors = 1024
+
+var descriptors [maxDescriptors]descriptor
+
+const (
+	oNonblock = 0x800
+	oRDWR     = 2
+)
+
+func initDescriptors() {
+	for i := range uint64(3) {
+		descriptors[i] = descriptor{kind: fdConsole, index: i, flags: oRDWR}
+	}
+}
+
+func isConsole(fd uint64) bool {
+	return fd < maxDescriptors && descriptors[fd].kind == fdConsole && fd != 0
+}
+
+// newDescriptor returns the lowest free number from first on, or maxDescriptors.
+func newDescriptor(first uint64, kind descriptorKind) uint64 {
+	for i := first; i < maxDescriptors; i++ {
+		if descriptors[i].kind == fdFree {
+			descriptors[i] = descriptor{kind: kind}
+			return i
+		}
+	}
+	return maxDescriptors
+}
+
+// Interrupt vectors of devices and events: those that descriptors can stand for.
+const (
+	firstDevice = 0x30
+	lastDevice  = 0xe0
+)
+
+// vectorCount keeps interrupts that arrive before anybody opens the vector.
+var vectorCount [lastDevice]uint64
+
+func openVector(v uint64) uint64 {
+	if v < firstDevice || v >= lastDevice {
+		return errno(eINVAL)
+	}
+	fd := newDescriptor(3, fdVector)
+	if fd == maxDescriptors {
+		return errno(eMFILE)
+	}
+	d := &descriptors[fd]
+	d.index = v
+	d.flags = oNonblock | oRDWR
+	d.count = vectorCount[v]
+	d.fresh = d.count != 0
+	vectorCount[v] = 0
+	return fd
+}
+
+// raiseVector adds an interrupt to the descriptors of vector v.
+func raiseVector(v uint64) {
+	found := false
+	for i := range descriptors {
+		if d := &descriptors[i]; d.kind == fdVector && d.index == v {
+			signalDescriptor(d, 1)
+			found = true
+		}
+	}
+	if !found {
+		vectorCount[v]++
+	}
+}
+
+func signalDescriptor(d *descriptor, n uint64) {
+	d.count += n
+	d.fresh = true
+	if d.polled {
+		wakePollers()
+	}
+}
+
+func wakePollers() {
+	for i := uint64(1); i < threadsMade; i++ {
+		if t := threads[i]; t != nil && t.state == threadBlocked && t.wait == waitPoll {
+			ready(t)
+		}
+	}
+}
+
+// descriptorCall handles the calls whose first argument is, or whose result makes, a descriptor.
+func descriptorCall(f *frame, n uint64) (uint64, bool) {
+	a, b, c := f.DI, f.SI, f.DX
+	switch n {
+	case sysEventfd2:
+		fd := newDescriptor(3, fdEvent)
+		if fd == maxDescriptors {
+			return errno(eMFILE), true
+		}
+		descriptors[fd].count = a
+		descriptors[fd].flags = b&oNonblock | oRDWR
+		return fd, true
+	case sysEpollCreate1, sysEpollCreate:
+		fd := newDescriptor(3, fdPoller)
+		if fd == maxDescriptors {
+			return errno(eMFILE), true
+		}
+		return fd, true
+	case sysRead, sysWrite, sysClose, sysFcntl:
+		if a >= maxDescriptors || descriptors[a].kind == fdFree {
+			return errno(eBADF), true
+		}
+		if r, ok := plainDescriptorCall(&descriptors[a], n, a, b, c); ok {
+			return r, true
+		}
+	}
+	return fileCall(f, n)
+}
+
+func plainDescriptorCall(d *descriptor, n, fd, b, c uint64) (uint64, bool) {
+	switch n {
+	case sysClose:
+		*d = descriptor{}
+		return 0, true
+	case sysFcntl:
+		return fcntl(d, fd, b, c), true
+	case sysRead:
+		switch d.kind {
+		case fdEvent, fdVector:
+			return readCount(d, b, c), true
+		case fdConsole:
+			return 0, true // end of file: there is no standard input
+		}
+	case sysWrite:
+		if d.kind == fdEvent {
+			signalDescriptor(d, load64(b))
+			return 8, true
+		}
+	}
+	return 0, false
+}
+
+func readCount(d *descriptor, p, n uint64) uint64 {
+	if n < 8 {
+		return errno(eINVAL)
+	}
+	if d.count == 0 {
+		return errno(eAGAIN)
+	}
+	store64(p, d.count)
+	d.count = 0
+	return 8
+}
+
+func fcntl(d *descriptor, fd, cmd, arg uint64) uint64 {
+	switch cmd {
+	case 1, 2: // F_GETFD, F_SETFD
+		return 0
+	case 3: // F_GETFL
+		return d.flags
+	case 4: // F_SETFL
+		d.flags = d.flags&^oNonblock | arg&oNonblock
+		return 0
+	case 0, 1030: // F_DUPFD, F_DUPFD_CLOEXEC
+		n := newDescriptor(max(arg, 3), d.kind)
+		if n == maxDescriptors {
+			return errno(eMFILE)
+		}
+		descriptors[n] = *d
+		descriptors[n].polled = false
+		return n
+	}
+	return errno(eINVAL)
+}
+
+// The poller. A Go program has one; registrations of several share the table.
+
+const (
+	epollIn  = 1
+	epollET  = 1 << 31
+	eventLen = 12 // struct epoll_event is packed
+)
+
+func epollCtl(op, fd, event uint64) uint64 {
+	if fd >= maxDescriptors || descriptors[fd].kind == fdFree {
+		return errno(eBADF)
+	}
+	d := &descriptors[fd]
+	if d.kind != fdEvent && d.kind != fdVector {
+		return errno(ePERM) // always ready, as Linux says of files
+	}
+	if op == 2 { // EPOLL_CTL_DEL
+		d.polled = false
+		return 0
+	}
+	d.polled = true
+	d.edge = load32(event)&epollET != 0
+	d.data = load64(event + 4)
+	d.fresh = d.count != 0
+	return 0
+}
+
+func pollReady(events, most uint64) uint64 {
+	n := uint64(0)
+	for i := range descriptors {
+		d := &descriptors[i]
+		if !d.polled || d.count == 0 || d.edge && !d.fresh || n >= most {
+			continue
+		}
+		d.fresh = false
+		store32(events, epollIn)
+		store64(events+4, d.data)
+		events += eventLen
+		n++
+	}
+	return n
+}
+
+// timeoutMillis turns epoll_wait's timeout into nanoseconds; negative is for ever.
+func timeoutMillis(ms uint64) int64 { return int64(int32(ms)) * 1_000_000 }
+
+func epollWait(events, most uint64, timeout int64) uint64 {
+	if n := pollReady(events, most); n != 0 || timeout == 0 {
+		return n
+	}
+	deadline := uint64(0)
+	if timeout > 0 {
+		deadline = nanotime() + uint64(timeout)
+	}
+	timedOut, interrupted := block(waitPoll, 0, deadline)
+	if interrupted {
+		return errno(eINTR)
+	}
+	if timedOut {
+		return 0
+	}
+	return pollReady(events, most)
+}

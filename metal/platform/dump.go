@@ -1,0 +1,109 @@
+package main
+
+import "nom.dev/nom/abi"
+
+// What the platform says when it, or the program below any handler, fails: registers, the return addresses on the stack, the last system
+// calls. `nom` turns the addresses into names.
+
+var dying bool
+
+func dump(f *frame) {
+	dying = true
+	print0("\nnom: trap ")
+	printDecimal(f.Trap)
+	if f.inPlatform() {
+		print0(" in the platform")
+	}
+	if !host {
+		print0(" in container ")
+		for _, b := range bootPage.Name {
+			if b != 0 {
+				printByte(b)
+			}
+		}
+	}
+	print0("\n")
+	field("pc", f.IP)
+	field("err", f.Err)
+	field("cr2", getCR2())
+	field("sp", f.SP)
+	field("flags", f.Flags)
+	field("cpu", cpu().id)
+	if t := cpu().current; t != nil {
+		field("thread", t.id)
+	}
+	print0("\n")
+	field("ax", f.AX)
+	field("bx", f.BX)
+	field("cx", f.CX)
+	field("dx", f.DX)
+	field("si", f.SI)
+	field("di", f.DI)
+	field("bp", f.BP)
+	field("r8", f.R8)
+	field("r9", f.R9)
+	field("r10", f.R10)
+	field("r12", f.R12)
+	field("r14", f.R14)
+	print0("\n")
+	dumpStack(f.SP)
+}
+
+func field(name string, v uint64) {
+	print0(" ")
+	print0(name)
+	print0(" ")
+	printHex(v)
+}
+
+// dumpStack prints the words of the stack that look like code addresses.
+func dumpStack(sp uint64) {
+	print0("stack:\n")
+	n := 0
+	for a := sp &^ 7; a < sp+4096 && n < 24; a += 8 {
+		if _, ok := translate(a); !ok {
+			break
+		}
+		if v := load64(a); isCode(v) {
+			field("pc", v)
+			print0("\n")
+			n++
+		}
+	}
+}
+
+func isCode(v uint64) bool {
+	for i := uint32(0); i < bootPage.NumSegments; i++ {
+		s := &bootPage.Segments[i]
+		if s.Prot&abi.ProtExec != 0 && v >= s.VA && v < s.VA+s.Size {
+			return true
+		}
+	}
+	return false
+}
+
+// fatal ends this machine or container because the platform cannot go on.
+func fatal(why string) {
+	dying = true
+	print0("\nnom: platform: ")
+	print0(why)
+	print0("\n")
+	stop(125)
+}
+
+// endProgram is exit_group.
+func endProgram(code uint64) { stop(code & 0xff) }
+
+const debugExitPort = 0xf4
+
+// stop ends the machine or the container.
+func stop(code uint64) {
+	if !host && bootPage != nil {
+		vmmcall(uint64(abi.CallExit), code, 0, 0, 0, 0, 0)
+	}
+	outl(debugExitPort, code)
+	powerOffACPI()
+	for {
+		halt()
+	}
+}

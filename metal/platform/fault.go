@@ -1,0 +1,200 @@
+package main
+
+// Demand paging of the program's mappings. Guarded by memLock.
+
+// pageFault backs the page at address if a mapping covers it. errorCode is the hardware's (APM vol. 2 section 8.4.2).
+func pageFault(address, errorCode uint64) bool {
+	if errorCode&1 != 0 || address < pageSize || address >= userEnd {
+		return false
+	}
+	memLock.lock()
+	ok := populate(address, errorCode>>1&1 != 0, errorCode>>4&1 != 0)
+	memLock.unlock()
+	return ok
+}
+
+func populate(address uint64, write, fetch bool) bool {
+	i := vmas.find(address)
+	if i >= vmas.n || vmas.t[i].lo > address {
+		return false
+	}
+	e := &vmas.t[i]
+	if e.prot == protNone || write && e.prot&protWrite == 0 || fetch && e.prot&protExec == 0 {
+		return false
+	}
+	bits := protBits(e.prot&protExec != 0, e.prot&protWrite != 0)
+	if populateHuge(address, e, bits) {
+		return true
+	}
+	pte := entryAt(address, 1, true)
+	if pte == nil {
+		return outOfMemory()
+	}
+	if *pte&addrMask != 0 { // another CPU was faster, or mprotect hid the page
+		*pte = *pte&addrMask | bits
+		return true
+	}
+	f := pool.frame()
+	if f == 0 {
+		return outOfMemory()
+	}
+	*pte = f | bits
+	stats.faults++
+	if e.heap && pool.reserved > 0 {
+		pool.reserved--
+	}
+	return true
+}
+
+// populateHuge backs a whole 2 MiB when the mapping covers it, nothing is there yet and memory is plentiful.
+func populateHuge(address uint64, e *vma, bits uint64) bool {
+	base := address &^ (hugeSize - 1)
+	if e.lo > base || e.hi < base+hugeSize || !e.heap || pool.nfree < pool.total/4 || pool.nfree < pool.reserved {
+		return false
+	}
+	pde := entryAt(address, 2, true)
+	if pde == nil {
+		return false
+	}
+	if *pde != 0 {
+		return *pde&(pteP|ptePS) == pteP|ptePS
+	}
+	pa := pool.contiguous(hugeSize, hugeSize)
+	if pa == 0 {
+		return false
+	}
+	*pde = pa | bits | ptePS
+	stats.hugeFaults++
+	pool.reserved -= min(pool.reserved, hugeSize/pageSize)
+	return true
+}
+
+// outOfMemory: a page was promised and there is none. Commit accounting keeps this from happening to heaps; a program
+// that maps sparsely more than it has can get here. It ends with Go's words and exit code for the same thing.
+func outOfMemory() bool {
+	memLock.unlock()
+	print0("fatal error: out of memory: the container's grant is used up\n")
+	endProgram(2)
+	return false
+}
+
+// prefault makes n bytes at a present: a #PF while on the #PF stack would restart that stack at its top.
+func prefault(a, n uint64) {
+	for p := a &^ (pageSize - 1); p < a+n; p += pageSize {
+		if p >= userEnd {
+			continue
+		}
+		memLock.lock()
+		_, ok := translate(p)
+		if !ok {
+			ok = populate(p, true, false)
+		}
+		memLock.unlock()
+		if !ok {
+			fatal("no signal stack")
+		}
+	}
+}
+
+// zap drops the pages of [lo, hi). Their frames return to the pool after every CPU has forgotten them.
+func zap(lo, hi uint64) {
+	for a := lo; a < hi; {
+		a = zapOne(a, lo, hi)
+		if deferred.n == len(deferred.pa) {
+			deferred.release()
+		}
+	}
+	if deferred.n != 0 {
+		deferred.release()
+	}
+}
+
+// zapOne unmaps what lies at a and returns the next address to look at.
+func zapOne(a, lo, hi uint64) uint64 {
+	pde := entryAt(a, 2, false)
+	if pde == nil {
+		return (a + 1<<30) &^ (1<<30 - 1)
+	}
+	base := a &^ (hugeSize - 1)
+	if *pde == 0 {
+		return base + hugeSize
+	}
+	if *pde&ptePS != 0 {
+		if base >= lo && base+hugeSize <= hi {
+			deferred.add(*pde&addrMask | 1)
+			*pde = 0
+			return base + hugeSize
+		}
+		if !splitHugePage(pde) {
+			return base + hugeSize // keeps the page: its contents are forfeit, not its frame
+		}
+		return a
+	}
+	if pte := entryAt(a, 1, false); *pte&addrMask != 0 {
+		deferred.add(*pte & addrMask)
+		*pte = 0
+	}
+	return a + pageSize
+}
+
+// deferred holds frames between their unmapping and the flush that makes them free; bit 0 marks a 2 MiB frame.
+type deferredFrames struct {
+	pa [256]uint64
+	n  int
+}
+
+var deferred deferredFrames
+
+func (d *deferredFrames) add(pa uint64) {
+	d.pa[d.n] = pa
+	d.n++
+}
+
+func (d *deferredFrames) release() {
+	flushTLBs()
+	for i := 0; i < d.n; i++ {
+		if pa := d.pa[i]; pa&1 != 0 {
+			pool.putHuge(pa &^ (hugeSize - 1))
+		} else {
+			pool.put(pa)
+		}
+	}
+	d.n = 0
+}
+
+func splitHugePage(pde *uint64) bool {
+	t := pool.frame()
+	if t == 0 {
+		return false
+	}
+	v := *pde
+	for i := uint64(0); i < 512; i++ {
+		store64(direct(t)+i*8, v&^ptePS+i*pageSize)
+	}
+	*pde = t | pteP | pteW | pteU
+	return true
+}
+
+// reprotect rewrites the protection of the pages of [lo, hi) that have frames. With PROT_NONE the frame stays in an entry that
+// is not present, for populate to bring back.
+func reprotect(lo, hi uint64, prot uint32) {
+	bits := protBits(prot&protExec != 0, prot&protWrite != 0)
+	if prot == protNone {
+		bits = 0
+	}
+	for a := lo; a < hi; {
+		pde := entryAt(a, 2, false)
+		if pde == nil || *pde == 0 {
+			a = (a + hugeSize) &^ (hugeSize - 1)
+			continue
+		}
+		if *pde&ptePS != 0 && !splitHugePage(pde) {
+			return
+		}
+		if pte := entryAt(a, 1, false); *pte&addrMask != 0 {
+			*pte = *pte&addrMask | bits
+		}
+		a += pageSize
+	}
+	flushTLBs()
+}
