@@ -146,3 +146,9 @@ func (im *image) check(low, high uint64) error {
 	}
 	return nil
 }
+
+// CheckProgram checks that New can lay out a program.
+func CheckProgram(b []byte) error {
+	_, err := parseELF("program", b, lowest, abi.PlatformAddr)
+	return err
+}

@@ -1,0 +1,149 @@
+// Package manifest says what a machine image starts: the contents of manifest.json in its bundle. The image tool
+// writes it and the root container reads it.
+//
+// Fields that a reader does not know are errors: an image of a later version must not be half understood. The package
+// must never decide what to do about a container, only say what was asked for.
+package manifest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"nom.dev/nom/abi"
+)
+
+// Version is the version of the format.
+const Version = 1
+
+// Manifest is what the root container starts.
+type Manifest struct {
+	Version    int                        `json:"version"`
+	Containers []Container                `json:"containers"`
+	Options    map[string]json.RawMessage `json:"options,omitempty"` // by name, for the root container
+}
+
+// Container is one program to run.
+type Container struct {
+	Name      string   `json:"name"`
+	Program   string   `json:"program"`         // entry of the bundle: "program/NAME"
+	Files     string   `json:"files,omitempty"` // entry of the bundle: "files/NAME", or none
+	Args      []string `json:"args"`            // argv, with the program's name
+	Env       []string `json:"env,omitempty"`   // "KEY=VALUE"
+	Dir       string   `json:"dir,omitempty"`   // working directory; "" = "/"
+	Memory    uint64   `json:"memory"`          // bytes; 0 = the root container decides
+	VCPUs     int      `json:"vcpus"`           // 0 = the root container decides
+	Dedicated *bool    `json:"dedicated"`       // whole cores; null = the root container decides
+	Restart   string   `json:"restart,omitempty"`
+}
+
+// Parse reads and checks a manifest.
+func Parse(b []byte) (*Manifest, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	m := new(Manifest)
+	if err := d.Decode(m); err != nil {
+		return nil, fmt.Errorf("reading the manifest: %w", err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return nil, fmt.Errorf("reading the manifest: something follows its end")
+	}
+	if err := m.Check(); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Check checks that all fields have values that mean something.
+func (m *Manifest) Check() error {
+	if m.Version != Version {
+		return fmt.Errorf("manifest: version %d, and this is version %d of the format: build the image and the system together", m.Version, Version)
+	}
+	have := map[string]bool{}
+	for i := range m.Containers {
+		c := &m.Containers[i]
+		if err := c.check(); err != nil {
+			return fmt.Errorf("manifest: container %d (%q): %w", i, c.Name, err)
+		}
+		if have[c.Name] {
+			return fmt.Errorf("manifest: two containers are called %q: give one another name", c.Name)
+		}
+		have[c.Name] = true
+	}
+	return nil
+}
+
+func (c *Container) check() error {
+	if err := CheckName(c.Name); err != nil {
+		return err
+	}
+	switch {
+	case !strings.HasPrefix(c.Program, "program/"):
+		return fmt.Errorf("program %q does not start with program/", c.Program)
+	case c.Files != "" && !strings.HasPrefix(c.Files, "files/"):
+		return fmt.Errorf("files %q do not start with files/", c.Files)
+	case len(c.Args) == 0:
+		return fmt.Errorf("no arguments: the first must be the program's name")
+	case c.Dir != "" && (!path.IsAbs(c.Dir) || path.Clean(c.Dir) != c.Dir):
+		return fmt.Errorf("working directory %q is not an absolute path without . and .. in it", c.Dir)
+	case c.VCPUs < 0 || c.VCPUs > abi.MaxVCPUs:
+		return fmt.Errorf("%d vCPUs, and 1 to %d are possible", c.VCPUs, abi.MaxVCPUs)
+	}
+	for _, s := range append(append([]string{}, c.Args...), c.Env...) {
+		if strings.IndexByte(s, 0) >= 0 {
+			return fmt.Errorf("argument or environment string %q has a NUL byte in it", s)
+		}
+	}
+	for _, kv := range c.Env {
+		if strings.IndexByte(kv, '=') < 1 {
+			return fmt.Errorf("environment string %q is not KEY=VALUE", kv)
+		}
+	}
+	_, err := ParseRestart(c.Restart)
+	return err
+}
+
+// CheckName checks the name of a container: 1 to 63 letters, digits, dots, hyphens and underscores, the first a letter or
+// digit.
+func CheckName(name string) error {
+	if name == "" || len(name) >= abi.NameLen {
+		return fmt.Errorf("the name %q has %d bytes, and 1 to %d are possible", name, len(name), abi.NameLen-1)
+	}
+	for i := range len(name) {
+		c := name[i]
+		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !alnum && (i == 0 || strings.IndexByte(".-_", c) < 0) {
+			return fmt.Errorf("the name %q may have letters, digits and after the first . - and _ only", name)
+		}
+	}
+	return nil
+}
+
+// Restart is a policy for a container that has ended.
+type Restart struct {
+	Always    bool
+	OnFailure bool
+	Max       int // of OnFailure: how many times; 0 = without end
+}
+
+// ParseRestart reads "no" (or nothing), "always", "on-failure" or "on-failure:N".
+func ParseRestart(s string) (Restart, error) {
+	switch s {
+	case "", "no":
+		return Restart{}, nil
+	case "always":
+		return Restart{Always: true}, nil
+	case "on-failure":
+		return Restart{OnFailure: true}, nil
+	}
+	if text, ok := strings.CutPrefix(s, "on-failure:"); ok {
+		if n, err := strconv.Atoi(text); err == nil && n > 0 {
+			return Restart{OnFailure: true, Max: n}, nil
+		}
+	}
+	return Restart{}, fmt.Errorf("restart policy %q is none of no, always, on-failure and on-failure:N", s)
+}
