@@ -23,6 +23,15 @@ const (
 	ImageAddr     = 0x10000
 )
 
+// ReservedPages is how many pages below the limit of a container's memory are not of its grant: page 0, which is never
+// mapped, and the event and price pages, which the nonkernel provides. They can be neither lent over nor returned. All
+// other pages below ImageAddr are like those above it: the container's own unless its parent lends pages there.
+//
+// A container's memory is dense: it may touch every page below limit = granted + lent + returned + ReservedPages,
+// except page 0 and those it returned. What it gives to its children (Status.Given) counts as granted, but it can use no
+// more pages at a time than granted - given.
+const ReservedPages = 3
+
 // Sizes of the multi-page areas above, in pages.
 const (
 	ConsolePages    = 3

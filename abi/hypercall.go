@@ -69,11 +69,14 @@ const NumCalls = uint64(numCalls)
 // Limits that the nonkernel enforces on arguments.
 const (
 	CopyMax        = 256 << 10 // bytes a CallCopy; bounds the time a call holds its core
+	LendMax        = 1 << 10   // pages a CallLend
+	ReturnMax      = 4 << 10   // pages a CallReturnPages
 	DebugWriteMax  = 1024
 	DebugWriteRate = 64 << 10
 	MaxVCPUs       = 16
-	MaxContainers  = 256 // alive or not yet reaped, in the whole machine
-	MaxNotice      = 60_000_000
+	MaxContainers  = 256        // alive or not yet reaped, in the whole machine
+	MaxMemory      = 1 << 40    // bytes of guest-physical address space
+	MaxNotice      = 60_000_000 // microseconds
 	NameLen        = 64
 )
 
@@ -149,9 +152,9 @@ type Status struct {
 	End        uint32 // why it ended
 	Code       uint32 // exit code
 	Info       uint64
-	Pages      uint64 // granted
-	Attached   uint64 // of these, backed by frames now, page tables of the nonkernel included
-	PeakPages  uint64
+	Pages      uint64 // granted; of a container that has ended: at its end
+	Attached   uint64 // of these, backed by frames now
+	PeakPages  uint64 // the most that were ever attached
 	LentPages  uint64 // borrowed from the parent
 	VCPUs      uint32
 	Children   uint32
@@ -161,5 +164,7 @@ type Status struct {
 	MainTSC    uint64 // CallMark(MarkMain)
 	EndTSC     uint64
 	Exits      [16]uint64 // by reason, see ExitHypercall
-	_          [3]uint64
+	Given      uint64     // of Pages, given on to children, their Overhead included
+	Overhead   uint64     // pages that the nonkernel keeps for this container beside Pages; the parent pays for them
+	Limit      uint64     // first page beyond its memory, see ReservedPages
 }
