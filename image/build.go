@@ -65,7 +65,7 @@ func Program(ctx context.Context, pkg string, opts BuildOptions) (string, error)
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w", pkg, err)
 	}
-	if _, err := opts.goCommand(ctx, opts.buildArgs("build", "-o", out), pkg); err != nil {
+	if _, err := opts.goCommand(ctx, append(opts.buildArgs("build", "-o", out), "--"), pkg); err != nil {
 		return "", fmt.Errorf("building %s: %w", pkg, err)
 	}
 	if opts.Unchecked {
@@ -194,7 +194,7 @@ func (o *BuildOptions) buildArgs(verb ...string) []string {
 			args = append(args, f.name+"="+f.value)
 		}
 	}
-	return append(append(args, o.Flags...), "--")
+	return append(args, o.Flags...)
 }
 
 // goCommand runs the go command and returns what it prints on standard output.

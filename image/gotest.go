@@ -36,7 +36,11 @@ func Test(ctx context.Context, patterns []string, opts BuildOptions) ([]TestBina
 	}
 	var tests []TestBinary
 	for _, p := range list {
-		t, err := buildTest(ctx, p, opts)
+		names := []string{p.ImportPath}
+		if p.ImportPath == "command-line-arguments" {
+			names = patterns // they are files
+		}
+		t, err := buildTest(ctx, p, names, opts)
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +49,8 @@ func Test(ctx context.Context, patterns []string, opts BuildOptions) ([]TestBina
 	return tests, nil
 }
 
-func buildTest(ctx context.Context, p listed, opts BuildOptions) (TestBinary, error) {
+// buildTest compiles the test of one package, which the go command knows by names.
+func buildTest(ctx context.Context, p listed, names []string, opts BuildOptions) (TestBinary, error) {
 	t := TestBinary{ImportPath: p.ImportPath, Dir: p.Dir, Root: p.Root, Goroot: p.Goroot}
 	if len(p.TestGoFiles)+len(p.XTestGoFiles) == 0 {
 		return t, nil
@@ -54,7 +59,7 @@ func buildTest(ctx context.Context, p listed, opts BuildOptions) (TestBinary, er
 	if err != nil {
 		return t, fmt.Errorf("building the tests of %s: %w", p.ImportPath, err)
 	}
-	if _, err := opts.goCommand(ctx, opts.buildArgs("test", "-c", "-o", out), p.ImportPath); err != nil {
+	if _, err := opts.goCommand(ctx, opts.buildArgs("test", "-c", "-o", out), names...); err != nil {
 		return t, fmt.Errorf("building the tests of %s: %w", p.ImportPath, err)
 	}
 	t.Path = out
