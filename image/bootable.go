@@ -19,8 +19,12 @@ import (
 const (
 	bootPageAddr = trampolineAddr + abi.PageSize
 	tablesAddr   = bootPageAddr + abi.PageSize
+	tablesEnd    = tablesAddr + layout.EntryTablesSize
 	piecesAddr   = 4 << 20
 )
+
+// hostRanges is how many entries of BootPage.Free are left to the platform, which adds what it finds in the machine.
+const hostRanges = 4
 
 // Options are the settings of a machine image.
 type Options struct {
@@ -46,6 +50,10 @@ func Bootable(w io.Writer, nonkernel, platform, bundle []byte, opts Options) err
 	})
 	if err != nil {
 		return fmt.Errorf("making a machine image: %w", err)
+	}
+	if n := &plan.Boot.NumFree; int(*n) < len(plan.Boot.Free)-hostRanges {
+		plan.Boot.Free[*n] = abi.Range{Addr: tablesEnd, Size: piecesAddr - tablesEnd}
+		*n++
 	}
 	plan.Boot.HostPool = opts.HostPool
 	plan.Boot.Seed = opts.Seed

@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"debug/elf"
 	"encoding/binary"
@@ -85,6 +86,35 @@ func TestBootable(t *testing.T) {
 			t.Errorf("segment at %#x, offset %#x: want page aligned and not below %#x", p.Paddr, p.Off, next)
 		}
 		next = p.Paddr + p.Memsz
+	}
+}
+
+// Between the trampoline and the end of the image, every page is loaded or free, not both.
+func TestBootableMemory(t *testing.T) {
+	f, err := elf.NewFile(bytes.NewReader(bootable(t, layouttest.Program(), layouttest.Platform(), Options{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var boot abi.BootPage
+	if _, err := binary.Decode(at(t, f, bootPageAddr), binary.LittleEndian, &boot); err != nil {
+		t.Fatal(err)
+	}
+	used := boot.Free[:boot.NumFree]
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD {
+			used = append(used, abi.Range{Addr: p.Paddr, Size: pageUp(p.Memsz)})
+		}
+	}
+	slices.SortFunc(used, func(a, b abi.Range) int { return cmp.Compare(a.Addr, b.Addr) })
+	next := uint64(trampolineAddr)
+	for _, r := range used {
+		if r.Addr != next {
+			t.Errorf("got a range at %#x, want it at %#x", r.Addr, next)
+		}
+		next = r.Addr + r.Size
+	}
+	if next != boot.ImageEnd {
+		t.Errorf("the ranges end at %#x, the image at %#x", next, boot.ImageEnd)
 	}
 }
 

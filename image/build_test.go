@@ -190,6 +190,22 @@ func TestTestStandardLibrary(t *testing.T) {
 	}
 }
 
+// Files instead of packages work as with go test.
+func TestTestFiles(t *testing.T) {
+	tests, err := Test(t.Context(), []string{"testdata/library/library_test.go"}, BuildOptions{Output: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(tests) != 1 || filepath.Base(tests[0].Dir) != "library" {
+		t.Fatalf("got %+v, want one test in the directory library", tests)
+	}
+	cmd := exec.Command(tests[0].Path)
+	cmd.Dir = tests[0].Dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the test fails: %v\n%s", err, out)
+	}
+}
+
 func TestTestErrors(t *testing.T) {
 	if _, err := Test(t.Context(), []string{"sort"}, BuildOptions{Output: "/nowhere"}); err == nil || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("got error %v, want one about the output", err)
