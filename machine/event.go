@@ -32,7 +32,7 @@ type Event struct {
 	Container string          `json:"container,omitempty"`
 	Stream    string          `json:"stream,omitempty"`
 	Data      []byte          `json:"data,omitempty"`
-	Code      int             `json:"code"`
+	Code      int             `json:"code,omitempty"`
 	Reason    string          `json:"reason,omitempty"`
 	Error     string          `json:"error,omitempty"`
 	Attempt   int             `json:"attempt,omitempty"`

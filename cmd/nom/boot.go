@@ -60,7 +60,7 @@ func boot(a *app, args []string) error {
 	}
 	defer closeConsole()
 	config.Image = filepath.Join(tmp, "machine.elf")
-	if err := p.bootable(a.ctx, config.Image, containers, options{}); err != nil {
+	if err := p.bootable(config.Image, containers, 0); err != nil {
 		return err
 	}
 	var all []string
@@ -121,7 +121,8 @@ func (r *report) check() error {
 // explain prints what the machine had on its console when it failed, with the functions that the addresses belong to.
 func (a *app) explain(err error, p *packer) {
 	var f *machine.Failure
-	if !errors.As(err, &f) {
+	var sig signalError
+	if !errors.As(err, &f) || errors.As(err, &sig) {
 		return
 	}
 	if len(f.Console) > 0 {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"nom.dev/nom/image"
 )
 
 const buildHelp = `
@@ -46,7 +48,8 @@ func build(a *app, args []string) error {
 	if out == "" {
 		out = programs[0].name + ".elf"
 	}
-	return (&packer{tags: cf.tags}).buildProgram(a.ctx, programs[0].pkg, out)
+	_, err = image.Program(a.ctx, programs[0].pkg, image.BuildOptions{Output: out, Tags: cf.tags})
+	return err
 }
 
 // buildImage writes a machine image with the programs in it.
@@ -70,5 +73,5 @@ func (a *app) buildImage(cf *containerFlags, programs []program, args []string, 
 	if err := p.build(a.ctx, containers); err != nil {
 		return err
 	}
-	return p.bootable(a.ctx, out, containers, options{})
+	return p.bootable(out, containers, 0)
 }

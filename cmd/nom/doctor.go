@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"nom.dev/nom/image"
 	"nom.dev/nom/machine"
 )
 
@@ -149,18 +150,15 @@ func checkGo(a *app) check {
 	switch {
 	case err != nil:
 		c.Status, c.Found = statusMissing, err.Error()
-		c.Advice = fmt.Sprintf("install Go %s: programs and the system are built with it", goSeries)
+		c.Advice = fmt.Sprintf("install %s: programs and the system are built with it", image.GoVersion)
 	case !goFits(c.Found):
 		c.Status = statusMissing
-		c.Advice = fmt.Sprintf("the platform beneath the Go runtime fits Go %s and no other: install it", goSeries)
+		c.Advice = fmt.Sprintf("the platform beneath the Go runtime fits %s and no other: install it", image.GoVersion)
 	}
 	return c
 }
 
-// goSeries is the Go release that the platform is written for, in any of its patch releases.
-const goSeries = "1.26"
-
 func goFits(version string) bool {
-	rest, ok := strings.CutPrefix(version, "go"+goSeries)
-	return ok && (rest == "" || rest[0] < '0' || rest[0] > '9')
+	rest, ok := strings.CutPrefix(version, image.GoVersion)
+	return ok && (rest == "" || rest[0] == '.')
 }

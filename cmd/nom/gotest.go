@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"nom.dev/nom/abi/manifest"
+	"nom.dev/nom/image"
 	"nom.dev/nom/machine"
 )
 
@@ -130,28 +132,34 @@ func (a *app) buildTests(p *packer, o *testOptions, batch []*testPackage) ([]*te
 
 // build makes a package's container, or sets its status when it has no tests or they do not compile.
 func (t *testPackage) build(ctx context.Context, p *packer, o *testOptions) {
-	file := filepath.Join(p.tmp, t.name+".test")
-	found, err := p.buildTest(ctx, t.pkg.target(), file)
-	switch {
-	case err != nil:
-		t.status, t.note = statusFail, "[build failed]"
-		t.output = []byte(err.Error() + "\n")
+	bins, err := image.Test(ctx, []string{t.pkg.ImportPath}, image.BuildOptions{Output: p.tmp, Tags: p.tags})
+	if err != nil {
+		t.fail("[build failed]", err)
 		return
-	case !found:
+	}
+	bin := bins[0]
+	if bin.Path == "" {
 		t.status, t.note = statusNone, "[no test files]"
 		return
 	}
-	files, err := testTree(t.pkg, o.files)
+	files, err := bin.Files()
+	if err == nil {
+		files, err = addFiles(files, o.files)
+	}
 	if err != nil {
-		t.status, t.note = statusFail, "[setup failed]"
-		t.output = []byte(err.Error() + "\n")
+		t.fail("[setup failed]", err)
 		return
 	}
-	t.container = &container{
-		Name: t.name, elf: file, tree: files, Dir: t.pkg.Dir, Env: o.env,
-		Args:   append([]string{t.name + ".test"}, o.args...),
-		Memory: int64(o.memory), VCPUs: o.vcpus, Restart: "no",
-	}
+	t.container = &container{elf: bin.Path, files: files, Container: manifest.Container{
+		Name: t.name, Dir: t.pkg.Dir, Env: o.env, Args: append([]string{t.name + ".test"}, o.args...),
+		Memory: uint64(o.memory), VCPUs: o.vcpus,
+	}}
+}
+
+// fail notes that a package's tests could not be made ready.
+func (t *testPackage) fail(note string, err error) {
+	t.status, t.note = statusFail, note
+	t.output = []byte(err.Error() + "\n")
 }
 
 // runBatch boots machines until each package of the batch has been tested: one machine, unless it fails. A machine
@@ -204,7 +212,7 @@ func (a *app) bootTests(p *packer, o *testOptions, r *testReport, batch []*testP
 		containers = append(containers, t.container)
 	}
 	config.Image = filepath.Join(p.tmp, "machine.elf")
-	if err := p.bootable(a.ctx, config.Image, containers, options{Parallel: o.tests}); err != nil {
+	if err := p.bootable(config.Image, containers, o.tests); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(a.ctx)

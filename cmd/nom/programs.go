@@ -14,6 +14,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"nom.dev/nom/abi/manifest"
+	"nom.dev/nom/image"
 )
 
 // program is one that the command line names.
@@ -27,8 +30,8 @@ type program struct {
 func resolve(ctx context.Context, args []string, tags string) ([]program, error) {
 	var programs []program
 	for _, arg := range args {
-		if info, err := os.Stat(arg); err == nil && info.Mode().IsRegular() {
-			if err := checkELF(arg); err != nil {
+		if info, err := os.Stat(arg); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(arg, ".go") {
+			if err := image.CheckProgram(arg); err != nil {
 				return nil, withCode(codeNotExecutable, err)
 			}
 			name := strings.TrimSuffix(filepath.Base(arg), ".elf")
@@ -46,7 +49,11 @@ func resolve(ctx context.Context, args []string, tags string) ([]program, error)
 			case p.Error != nil && p.Name != "main":
 				return nil, withCode(codeNotFound, fmt.Errorf("%s is neither an ELF file nor a Go package that can be built: %s", arg, p.Error.Err))
 			case p.Name == "main":
-				programs = append(programs, program{name: programName(p.ImportPath, p.Dir), pkg: p.target()})
+				target := arg
+				if several {
+					target = p.ImportPath
+				}
+				programs = append(programs, program{name: programName(arg, p), pkg: target})
 			case !several:
 				return nil, withCode(codeNotExecutable, fmt.Errorf("%s is package %s: only a package main is a program", arg, p.Name))
 			}
@@ -59,20 +66,6 @@ func resolve(ctx context.Context, args []string, tags string) ([]program, error)
 	return programs, nil
 }
 
-// checkELF says why a file is no program.
-func checkELF(file string) error {
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var magic [4]byte
-	if _, err := io.ReadFull(f, magic[:]); err != nil || string(magic[:]) != "\x7fELF" {
-		return fmt.Errorf("%s is not an ELF file: give a Go package, or a file made by \"nom build\"", file)
-	}
-	return nil
-}
-
 // listed is a package, as go list describes it.
 type listed struct {
 	Dir, Root, ImportPath, Name string
@@ -80,14 +73,6 @@ type listed struct {
 	TestGoFiles                 []string
 	XTestGoFiles                []string
 	Error                       *struct{ Err string }
-}
-
-// target is how to name the package to go build: the import path, or the directory of one that has none.
-func (p listed) target() string {
-	if p.ImportPath == "" || p.ImportPath == "command-line-arguments" || strings.HasPrefix(p.ImportPath, "_/") {
-		return p.Dir
-	}
-	return p.ImportPath
 }
 
 // goList asks the go command about packages, as they are for a nom machine.
@@ -121,14 +106,15 @@ func goList(ctx context.Context, patterns []string, tags string) ([]listed, erro
 
 var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
-// programName is what go build would call the program: the last part of the import path that is not a major version.
-func programName(importPath, dir string) string {
-	name := path.Base(importPath)
-	if majorVersion.MatchString(name) && path.Dir(importPath) != "." {
-		name = path.Base(path.Dir(importPath))
+// programName is what go build would call the program: the last part of the import path that is not a major version, or
+// the name of the file.
+func programName(arg string, p listed) string {
+	if strings.HasSuffix(arg, ".go") {
+		return strings.TrimSuffix(filepath.Base(arg), ".go")
 	}
-	if importPath == "" || importPath == "command-line-arguments" || name == "." || name == "/" {
-		name = filepath.Base(dir)
+	name := path.Base(p.ImportPath)
+	if majorVersion.MatchString(name) && path.Dir(p.ImportPath) != "." {
+		name = path.Base(path.Dir(p.ImportPath))
 	}
 	return name
 }
@@ -150,17 +136,17 @@ func unique(programs []program) {
 	}
 }
 
-// cleanName replaces what a name of a container must not have: anything but printable ASCII, and what would be
-// misread in a path or before the "|" of a line.
+// cleanName replaces what the name of a container must not have; see manifest.CheckName.
 func cleanName(name string) string {
 	name = strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' || strings.ContainsRune(`/\|"`, r) {
+		if manifest.CheckName("x"+string(r)) != nil {
 			return '_'
 		}
 		return r
-	}, name)
-	if name == "" || strings.Trim(name, ".") == "" {
-		name = "program"
+	}, strings.TrimLeft(name, "._-"))
+	name = name[:min(len(name), maxName)]
+	if manifest.CheckName(name) != nil {
+		return "program"
 	}
-	return name[:min(len(name), maxName)]
+	return name
 }

@@ -44,6 +44,16 @@ type outputLine struct {
 	Data      []byte `json:"data,omitempty"` // the bytes, only when Text could not hold them
 }
 
+// exitLine is the JSON form of a container's end.
+type exitLine struct {
+	Event     string `json:"event"`
+	Container string `json:"container"`
+	Code      int    `json:"code"`
+	Reason    string `json:"reason"`
+	Error     string `json:"error,omitempty"`
+	*machine.Stats
+}
+
 // result is the last JSON object.
 type result struct {
 	Event      string             `json:"event"`
@@ -58,7 +68,6 @@ type result struct {
 type report struct {
 	a       *app
 	format  format
-	width   int // of the longest name
 	machine machineResult
 	results []*containerResult // in the order of the command line
 	buffers map[stream]*lineBuffer
@@ -72,7 +81,6 @@ func newReport(a *app, f format, m machineResult, names []string) *report {
 	r := &report{a: a, format: f, machine: m, buffers: map[stream]*lineBuffer{}, start: time.Now()}
 	for _, n := range names {
 		r.results = append(r.results, &containerResult{Name: n, Code: codeFailed, Reason: reasonLost, Stats: machine.Stats{Exits: map[string]uint64{}}})
-		r.width = max(r.width, len(n))
 	}
 	return r
 }
@@ -97,7 +105,10 @@ func (r *report) handle(ev machine.Event) {
 		}
 		if r.format == formatTable {
 			r.sayEnd(ev)
+			return
 		}
+		r.json(exitLine{ev.Event, ev.Container, exitCode(ev), ev.Reason, ev.Error, ev.Stats})
+		return
 	}
 	if r.format == formatJSON && ev.Event != machine.EventDone {
 		r.json(ev)
@@ -218,7 +229,7 @@ func (r *report) line(s stream, line []byte) {
 
 // prefix is what stands before each line of a container: its name, in a colour of its own on a terminal.
 func (r *report) prefix(name string) string {
-	p := name + "| " + strings.Repeat(" ", max(r.width-len(name), 0))
+	p := name + "| "
 	if !r.a.colour {
 		return p
 	}

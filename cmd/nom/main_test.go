@@ -1,0 +1,67 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"nom.dev/nom/image"
+	"nom.dev/nom/machine"
+	"nom.dev/nom/machine/machinetest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"nom":            func() { os.Exit(run(os.Args[1:])) },
+		machine.QEMUName: machinetest.Main,
+	})
+}
+
+// TestScript runs the transcripts in testdata/script, on the stand-in for QEMU.
+func TestScript(t *testing.T) {
+	system := fakeSystem(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			// The caches of this computer, so that nothing is built or fetched twice.
+			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY"} {
+				out, err := exec.Command("go", "env", name).Output()
+				if err != nil {
+					return err
+				}
+				env.Setenv(name, string(out[:max(len(out)-1, 0)]))
+			}
+			env.Setenv(image.SystemEnv, system)
+			return nil
+		},
+	})
+}
+
+// fakeSystem makes programs that stand for the parts of the system: the image tool accepts them, and the stand-in for
+// QEMU never runs them.
+func fakeSystem(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	files := map[string]string{
+		"go.mod":  "module fake\n",
+		"main.go": "package main\n\nfunc main() {}\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for part, flags := range map[string]string{"metal": "-T 0x70001000", "kernel": "", "root": ""} {
+		cmd := exec.Command("go", "build", "-o", part, "-ldflags", flags, ".")
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("building a stand-in for %s: %v\n%s", part, err, out)
+		}
+	}
+	return dir
+}
