@@ -3,7 +3,8 @@ package abi
 // Call is the number of a hypercall: VMMCALL with RAX = number and RDI, RSI, RDX, R10, R8, R9 = arguments. RAX returns a
 // value or a negative Errno; no other register changes. Only ring 0 of a container may issue one; from ring 3 it raises #UD.
 //
-// A container names itself with id 0 and its children by the id that CreateContainer returned. Ids are never reused.
+// A container names itself with id 0 and its children by the id that CallCreate returned: no two children that a container
+// ever made have the same. What is not its child does not exist for it: ENOENT.
 type Call uint64
 
 const (
@@ -14,51 +15,67 @@ const (
 	// CallExit ends the caller and its whole tree: exit(code). Does not return.
 	CallExit
 	// CallCreate makes a child: create(spec) = id. spec is the address of a ContainerSpec in the caller's memory. Pages
-	// and vCPUs come out of the caller's grant. ENOMEM, EFAULT, EINVAL, ENOSPC.
+	// and the nonkernel's overhead (Status.Overhead) come out of what the caller has not attached itself. ENOMEM, EFAULT,
+	// EINVAL, ENOSPC.
 	CallCreate
 	// CallCopy copies into a child that has not started: copy(id, to, from, bytes), to in the child's memory, from in
-	// the caller's. At most CopyMax bytes a call. ENOENT, EBUSY, EFAULT, ENOMEM.
+	// the caller's. At most CopyMax bytes a call; on error, part of them may have been copied. ENOENT, EBUSY, EINVAL,
+	// EFAULT, ENOMEM.
 	CallCopy
 	// CallLend maps pages of the caller into a child: lend(id, to, from, pages, prot). The caller keeps them, cannot
-	// return them while lent, and gets them back when the child dies. prot is LendRead or LendWrite. to must not be
-	// covered already. ENOENT, EFAULT, EINVAL, EBUSY.
+	// return them while lent, and gets them back when the child dies. prot is LendRead or LendWrite. At most LendMax pages
+	// a call. to must lie at or below the child's limit, which grows by pages; nothing may be attached, lent or returned
+	// there (EBUSY). What the caller borrowed itself it may lend on with the rights it has. ENOENT, EFAULT, EINVAL, EBUSY,
+	// ENOMEM, ENOSPC.
 	CallLend
 	// CallStart lets vCPU 0 of a child run: start(id, state), state the address of a VCPUState in the caller's memory.
 	CallStart
 	// CallStartVCPU starts a further vCPU of the caller itself: startvcpu(vcpu, state). EINVAL, EBUSY, EFAULT.
 	CallStartVCPU
-	// CallKill ends a child and its tree: kill(id). Its resources return to the caller.
+	// CallKill ends a child and its tree: kill(id). Its resources return to the caller; Status says StateEnded when all
+	// have. EBUSY when it has ended already.
 	CallKill
 	// CallStatus describes a child, or the caller itself with id 0: status(id, buf), buf the address of a Status.
 	CallStatus
 	// CallReap forgets a child that has ended and frees its id: reap(id). EBUSY while it still runs.
 	CallReap
-	// CallGrantPages moves a quantity of memory from the caller to a child: grantpages(id, pages). ENOMEM.
+	// CallGrantPages moves a quantity of memory from the caller to a child: grantpages(id, pages). ENOMEM when the caller
+	// has attached or given it; EINVAL beyond the child's address space.
 	CallGrantPages
 	// CallReclaimPages asks a child to give pages back: reclaimpages(id, pages, notice in microseconds). The child sees
-	// EventReclaimPages and the deadline in its event page; at the deadline the nonkernel takes by force.
+	// EventReclaimPages and the deadline in its event page; at the deadline the nonkernel takes by force, from the top of
+	// the child's space, and ends the child's own youngest children when they have what is asked. EBUSY while an earlier
+	// demand is open; one without notice replaces it. The caller sees EventGrant when pages have come back. ENOMEM when
+	// the child has less.
 	CallReclaimPages
 	// CallReturnPages gives pages of the caller back to its parent: returnpages(address, pages). The contents are lost;
-	// the quantity granted falls. EFAULT, EBUSY when lent.
+	// the quantity granted falls; the pages are holes until they are granted again, in the reverse order. At most
+	// ReturnMax pages a call. EFAULT when one is not the caller's own, EBUSY when one is lent, ENOMEM when their quantity
+	// was given to children, EAGAIN.
 	CallReturnPages
 	// CallGrantCore gives slots of a core to one vCPU of a child: grantcore(id, vcpu, core, slots), slots a bit mask of
-	// FrameSlots bits. The caller must hold the slots itself. All slots of a core make it dedicated. EPERM, EINVAL.
+	// FrameSlots bits. The caller must hold the slots itself. All slots of a core make it dedicated. With id 0 the caller
+	// moves slots between its own vCPUs. EPERM, EINVAL, EBUSY when the vCPU has slots on another core.
 	CallGrantCore
 	// CallReclaimCore takes slots back from a child: reclaimcore(id, vcpu, slots, notice in microseconds). With notice,
-	// the child sees EventReclaimCore first and may answer with CallReturnCore.
+	// the child sees EventReclaimCore first and may answer with CallReturnCore. Slots come back also from those to whom
+	// the child gave them. They go to the caller's vCPU on that core, or to one that has no core. EPERM, EINVAL, EBUSY
+	// while an earlier demand on this vCPU is open.
 	CallReclaimCore
 	// CallReturnCore gives slots of the caller's own vCPU back to its parent: returncore(vcpu, slots).
 	CallReturnCore
 	// CallNotify sets event bits at a child, or with id 0 at the parent: notify(id, bits), bits within EventUser.
 	CallNotify
-	// CallGrantPorts lets a child use I/O ports that the caller holds: grantports(id, first, count).
+	// CallGrantPorts moves I/O ports that the caller holds to a child: grantports(id, first, count). They come back when
+	// the child dies. EPERM, EINVAL.
 	CallGrantPorts
 	// CallNow: now() = the time stamp counter, read by the nonkernel: a call that costs what any call costs.
 	CallNow
 	// CallMark records the first time a container reaches a milestone, for its Status: mark(MarkMain).
 	CallMark
 	// CallDebugWrite prints on the machine's console, marked with the caller's name: debugwrite(address, bytes), at most
-	// DebugWriteMax bytes, rate-limited to DebugWriteRate bytes a second for each container. For faults of the platform.
+	// DebugWriteMax bytes, rate-limited to DebugWriteRate bytes a second for each container (EAGAIN). For faults of the
+	// platform.
 	CallDebugWrite
 	numCalls
 )

@@ -74,7 +74,7 @@ const (
 	EventChild        = 1 << 0 // a child ended or notified
 	EventReclaimPages = 1 << 1 // give pages back: see ReclaimPages
 	EventReclaimCore  = 1 << 2 // give slots back: see ReclaimSlots
-	EventGrant        = 1 << 3 // a grant grew or shrank: see Pages and Slots
+	EventGrant        = 1 << 3 // a grant grew or shrank, or something came back from a child: see Pages and Slots
 	EventKill         = 1 << 4 // the container will be killed at KillDeadline
 	EventUser         = 0xffff_ffff_0000_0000
 )

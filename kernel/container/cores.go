@@ -7,7 +7,8 @@ import "nom.dev/nom/abi"
 
 // assign gives slots to v, whose container has them.
 func (k *Kernel) assign(v *VCPU, core int, mask uint32) {
-	v.core, v.home = core, core
+	v.setCore(core)
+	v.home = core
 	v.slots |= mask
 	k.timetable.Set(core, mask, v)
 	k.m.Retime(core)
@@ -20,7 +21,7 @@ func (c *Container) unassign(core int, mask uint32) {
 			continue
 		}
 		if v.slots &^= mask; v.slots == 0 {
-			v.core = -1
+			v.setCore(-1)
 		}
 	}
 }

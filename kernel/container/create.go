@@ -47,6 +47,10 @@ func (k *Kernel) NewRoot(spec RootSpec) (*Container, error) {
 	return c, nil
 }
 
+// reserve is how many containers more must be possible for each level by which a creator lies beneath root: whoever
+// makes children without end leaves room for those above it.
+const reserve = abi.MaxContainers / 8
+
 // callCreate is create(spec).
 func (k *Kernel) callCreate(c *Container, gpa uint64) (id uint64, err abi.Errno) {
 	var raw [specSize]byte
@@ -57,7 +61,7 @@ func (k *Kernel) callCreate(c *Container, gpa uint64) (id uint64, err abi.Errno)
 	if !ok {
 		return 0, abi.EINVAL
 	}
-	if len(k.all) >= abi.MaxContainers || k.lastID == 1<<32-2 {
+	if abi.MaxContainers-len(k.all) <= reserve*min(c.depth, 3) || c.lastID == 1<<32-1 {
 		return 0, abi.ENOSPC
 	}
 	if c.available() < spec.Pages+k.Overhead(spec.Memory, int(spec.VCPUs)) {
@@ -73,9 +77,9 @@ func (k *Kernel) callCreate(c *Container, gpa uint64) (id uint64, err abi.Errno)
 
 // build makes a container of pages granted pages and an address space of memory bytes. The parent must have them.
 func (k *Kernel) build(parent *Container, name string, vcpus int, pages, memory uint64) (*Container, error) {
-	k.lastID++
 	c := &Container{
-		ID:        k.lastID,
+		ID:        1,
+		Slot:      k.slot(),
 		Name:      name,
 		Parent:    parent,
 		Created:   k.m.Now(),
@@ -90,6 +94,8 @@ func (k *Kernel) build(parent *Container, name string, vcpus int, pages, memory 
 	c.state.Store(abi.StateCreated)
 	c.debug = bucket{bytes: abi.DebugWriteRate, filled: c.Created}
 	if parent != nil {
+		parent.lastID++
+		c.ID, c.depth = parent.lastID, parent.depth+1
 		parent.given += c.granted + c.overhead
 		parent.children = append(parent.children, c)
 	}
@@ -99,6 +105,18 @@ func (k *Kernel) build(parent *Container, name string, vcpus int, pages, memory 
 		return nil, err
 	}
 	return c, nil
+}
+
+// slot takes a free slot; the caller knows that there is one.
+func (k *Kernel) slot() int {
+	for i := range k.taken {
+		if !k.taken[i] {
+			k.taken[i] = true
+			return i
+		}
+	}
+	k.bug("more than %d containers", abi.MaxContainers)
+	return 0
 }
 
 var errNoPages = errors.New("container: no pages for a new container")
@@ -129,7 +147,8 @@ func (k *Kernel) furnish(c *Container, vcpus int) (err error) {
 		}
 	}
 	for i := range vcpus {
-		v := &VCPU{Container: c, Index: i, core: -1, home: -1}
+		v := &VCPU{Container: c, Index: i, home: -1}
+		v.setCore(-1)
 		c.VCPUs = append(c.VCPUs, v)
 		if err := k.m.NewVCPU(v); err != nil {
 			c.VCPUs = c.VCPUs[:i]

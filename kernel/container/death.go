@@ -142,7 +142,7 @@ func (k *Kernel) release(c *Container) {
 		k.freeOverhead(c, r.pa, r.pages)
 	}
 	c.runs, c.backend = nil, 0
-	if n := k.frames.Owned(c.ID); n != 0 || c.attached != 0 || c.used != 0 || c.lent != 0 || c.given != 0 {
+	if n := k.frames.Owned(c.owner()); n != 0 || c.attached != 0 || c.used != 0 || c.lent != 0 || c.given != 0 {
 		k.bug("container %d ends with %d pages: %d attached, %d overhead, %d lent, %d given", c.ID, n, c.attached, c.used, c.lent, c.given)
 	}
 	if c.Parent != nil {
@@ -171,6 +171,7 @@ func (k *Kernel) finish(c *Container) {
 // forget removes a container that holds nothing from the tables.
 func (k *Kernel) forget(c *Container) {
 	k.all = remove(k.all, c)
+	k.taken[c.Slot] = false
 	if c.Parent != nil {
 		c.Parent.children = remove(c.Parent.children, c)
 	}

@@ -109,6 +109,10 @@ func (k *Kernel) callReturnPages(c *Container, gpa, pages uint64) abi.Errno {
 	unattached := uint64(0)
 	for page := first; page < first+pages; page++ {
 		e, size := c.Tables.Lookup(page * abi.PageSize)
+		if isHole(e) && c.restore > 0 {
+			k.restoreHoles(c)
+			return abi.EAGAIN
+		}
 		if !c.own(page, e) {
 			return abi.EFAULT
 		}

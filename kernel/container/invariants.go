@@ -17,7 +17,12 @@ func (k *Kernel) Invariants() error {
 		return err
 	}
 	spaces := make(map[*Container]*space)
+	slots := make(map[int]bool)
 	for _, c := range k.all {
+		if slots[c.Slot] || !k.taken[c.Slot] {
+			return fmt.Errorf("container %d (%q) has slot %d, which is free or another's", c.ID, c.Name, c.Slot)
+		}
+		slots[c.Slot] = true
 		s, err := k.survey(c)
 		if err != nil {
 			return fmt.Errorf("container %d (%q): %w", c.ID, c.Name, err)
@@ -100,7 +105,7 @@ func (k *Kernel) surveyEntry(c *Container, s *space, gpa uint64, e npt.Entry, si
 			s.pages++
 			continue
 		}
-		if owner, ok := k.frames.Owner(pa); !ok || owner != c.ID || s.own[pa] || !e.Writable() {
+		if owner, ok := k.frames.Owner(pa); !ok || owner != c.owner() || s.own[pa] || !e.Writable() {
 			fail("%#x maps frame %#x of owner %d", gpa+off, pa, owner)
 		}
 		s.own[pa] = true
@@ -170,7 +175,7 @@ func (k *Kernel) isHost(pa uint64) bool {
 
 // checkQuantities: what c has is what it attached, gave and has left, and covers what its children have.
 func (k *Kernel) checkQuantities(c *Container) error {
-	owned := k.frames.Owned(c.ID)
+	owned := k.frames.Owned(c.owner())
 	if c.State() == abi.StateEnded {
 		if owned != 0 || len(c.children) != 0 || c.ports != nil || c.lent != 0 {
 			return fmt.Errorf("ended with %d pages, %d children", owned, len(c.children))

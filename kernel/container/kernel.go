@@ -93,14 +93,14 @@ type Kernel struct {
 	next      atomic.Uint64 // earliest deadline that Tick must look at
 	work      chan struct{} // wakes Reaper
 
-	mu     sync.Mutex
-	root   *Container
-	all    []*Container // alive or not yet reaped
-	lastID uint32
-	dying  []*Container // to be taken apart, children before parents
-	due    []*Container // to have pages taken by force
-	freed  []uint64     // scratch: pages to free after the shootdown
-	host   []abi.Range  // host memory that was lent
+	mu    sync.Mutex
+	root  *Container
+	all   []*Container            // alive or not yet reaped
+	taken [abi.MaxContainers]bool // by Container.Slot
+	dying []*Container            // to be taken apart, children before parents
+	due   []*Container            // to have pages taken by force
+	freed []uint64                // scratch: pages to free after the shootdown
+	host  []abi.Range             // host memory that was lent
 }
 
 const never = ^uint64(0)

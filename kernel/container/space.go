@@ -81,7 +81,7 @@ func (k *Kernel) attach(c *Container, gpa uint64) abi.Errno {
 		if c.available() < pages || !c.Tables.Empty(base, size) {
 			continue
 		}
-		pa, ok := k.frames.Alloc(size, c.ID)
+		pa, ok := k.frames.Alloc(size, c.owner())
 		if !ok {
 			continue
 		}
@@ -169,7 +169,7 @@ func (k *Kernel) AllocPages(c *Container, pages int) (pa uint64, ok bool) {
 	if pages < 1 || n > allowance-c.backend {
 		return 0, false
 	}
-	if pa, ok = k.frames.AllocRun(pages, c.ID); !ok {
+	if pa, ok = k.frames.AllocRun(pages, c.owner()); !ok {
 		return 0, false
 	}
 	c.used += n
@@ -192,7 +192,7 @@ func (k *Kernel) overheadPage(c *Container) (pa uint64, ok bool) {
 		k.bug("container %d needs more than its overhead of %d pages", c.ID, c.overhead)
 		return 0, false
 	}
-	pa, ok = k.frames.Alloc(frames.Page, c.ID)
+	pa, ok = k.frames.Alloc(frames.Page, c.owner())
 	if !ok {
 		k.bug("the machine has no page for the overhead of container %d", c.ID)
 		return 0, false
@@ -207,7 +207,7 @@ func (k *Kernel) freeOverhead(c *Container, pa, pages uint64) {
 }
 
 func (k *Kernel) free(c *Container, pa, size uint64) {
-	if err := k.frames.Free(pa, size, c.ID); err != nil {
+	if err := k.frames.Free(pa, size, c.owner()); err != nil {
 		k.bug("%v", err)
 	}
 }

@@ -7,9 +7,10 @@ import (
 	"nom.dev/nom/kernel/npt"
 )
 
-// Container is one container. ID to Backend do not change once it exists.
+// Container is one container. ID to Created do not change once it exists.
 type Container struct {
-	ID      uint32
+	ID      uint32 // by which its parent knows it: unique among the children that the parent ever had
+	Slot    int    // 0 to abi.MaxContainers-1: unique among those that exist, free again when it is reaped
 	Name    string
 	Parent  *Container // nil for root
 	VCPUs   []*VCPU
@@ -45,6 +46,8 @@ type Container struct {
 	runs      []run  // pages of the backend
 	backend   uint64 // sum of runs
 
+	depth       int    // root has 0
+	lastID      uint32 // of the last child it made
 	children    []*Container
 	childEvents uint64
 	generation  uint64 // of the event page
@@ -75,6 +78,15 @@ type VCPU struct {
 	home    int // where it had slots last, or -1
 	slots   uint32
 	reclaim slotReclaim
+	where   atomic.Int32 // core, to be read without the lock
+}
+
+// Core is the core on which v has slots, or -1. It needs no lock.
+func (v *VCPU) Core() int { return int(v.where.Load()) }
+
+func (v *VCPU) setCore(core int) {
+	v.core = core
+	v.where.Store(int32(core))
 }
 
 type run struct{ pa, pages uint64 }
@@ -110,6 +122,9 @@ func (c *Container) Entered(tsc uint64) {
 
 // Started says that v may run: it has been started and its container is not ending. It needs no lock.
 func (v *VCPU) Started() bool { return v.started.Load() && !v.Container.ending.Load() }
+
+// owner is how the frames of c are marked.
+func (c *Container) owner() uint32 { return uint32(c.Slot) + 1 }
 
 // available is how many pages c can still attach or give away.
 func (c *Container) available() uint64 { return c.granted - c.attached - c.given }
