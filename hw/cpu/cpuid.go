@@ -146,8 +146,8 @@ func Identify(query Query) Info {
 	var info Info
 	basic := query(LeafVendor, 0)
 	info.MaxLeaf, info.Vendor = basic.EAX, vendor(basic.EBX, basic.EDX, basic.ECX)
-	if max := query(LeafExtended, 0).EAX; max >= LeafExtended && max < LeafExtended+0x1_0000 {
-		info.MaxExtended = max
+	if last := query(LeafExtended, 0).EAX; last >= LeafExtended && last < LeafExtended+0x1_0000 {
+		info.MaxExtended = last
 	}
 	for i := range where {
 		w := &where[i]

@@ -7,21 +7,38 @@ import (
 	"pgregory.net/rapid"
 )
 
-// epyc is what "-cpu EPYC,+svm,+npt,+x2apic" answers in QEMU 10.0.2 under TCG on processor 2, without the leaves that
-// Identify never asks for.
-var epyc = map[[2]uint32]Leaf{
-	{0, 0}:           {0xd, 0x6874_7541, 0x444d_4163, 0x6974_6e65},
-	{1, 0}:           {0x0080_0f12, 0x0002_0800, 0xfef8_320b | 1<<31, 0x178b_fbff},
-	{7, 0}:           {0, 0x209c_01a9, 0, 0},
-	{0xb, 0}:         {0, 1, 0x100, 2},
-	{0xd, 0}:         {7, 0x340, 0x340, 0},
-	{0xd, 1}:         {5, 0, 0, 0},
-	{0x4000_0000, 0}: {0x4000_0001, 0x5447_4354, 0x4354_4743, 0x4743_5447},
-	{0x8000_0000, 0}: {0x8000_001f, 0, 0, 0},
-	{0x8000_0001, 0}: {0x0080_0f12, 0, 0x175, 0x2dd3_fbfd},
-	{0x8000_0008, 0}: {0x3028, 0, 0, 0},
-	{0x8000_000a, 0}: {1, 0x10, 0, 1},
-}
+// epyc and maxModel are what "-cpu EPYC,+svm,+npt,+x2apic" and "-cpu max" answer in QEMU 10.0.2 under TCG on processor 0: all leaves
+// that Identify may ask for, recorded by a bare-metal program.
+var (
+	epyc = map[[2]uint32]Leaf{
+		{0, 0}:          {0xd, 0x68747541, 0x444d4163, 0x69746e65},
+		{1, 0}:          {0x00800f12, 0x00020800, 0xf6f8320b, 0x178bfbfd},
+		{6, 0}:          {4, 0, 0, 0},
+		{7, 0}:          {0, 0x209c01a9, 0, 0},
+		{0xb, 0}:        {0, 1, 0x100, 0},
+		{0xd, 0}:        {7, 0x240, 0x340, 0},
+		{0xd, 1}:        {5, 0x340, 0, 0},
+		{0x40000000, 0}: {0x40000001, 0x54474354, 0x43544743, 0x47435447},
+		{0x80000000, 0}: {0x8000001e, 0x68747541, 0x444d4163, 0x69746e65},
+		{0x80000001, 0}: {0x00800f12, 0, 0x177, 0x2dd3fbfd},
+		{0x80000008, 0}: {0x3028, 0, 0x1001, 0},
+		{0x8000000a, 0}: {1, 0x10, 0, 1},
+	}
+	maxModel = map[[2]uint32]Leaf{
+		{0, 0}:          {0xd, 0x68747541, 0x444d4163, 0x69746e65},
+		{1, 0}:          {0x00000663, 0x00000800, 0xf6f8320b, 0x0fcbfbfd},
+		{6, 0}:          {4, 0, 0, 0},
+		{7, 0}:          {1, 0x219c43a9, 0x8041020c, 0x10},
+		{0xb, 0}:        {0, 1, 0x100, 0},
+		{0xd, 0}:        {0x21f, 0x240, 0xa88, 0},
+		{0xd, 1}:        {5, 0x3c8, 0, 0},
+		{0x40000000, 0}: {0x40000001, 0x54474354, 0x43544743, 0x47435447},
+		{0x80000000, 0}: {0x8000000a, 0x68747541, 0x444d4163, 0x69746e65},
+		{0x80000001, 0}: {0x00000663, 0, 0x177, 0xedd3fbfd},
+		{0x80000008, 0}: {0x3928, 0x204, 0, 0},
+		{0x8000000a, 0}: {1, 0x10, 0, 0x10010001},
+	}
+)
 
 func play(recording map[[2]uint32]Leaf) Query {
 	return func(leaf, subleaf uint32) Leaf { return recording[[2]uint32{leaf, subleaf}] }
@@ -32,7 +49,7 @@ func TestIdentify(t *testing.T) {
 	if info.Vendor != AMD || info.Vendor.String() != "AuthenticAMD" || info.Hypervisor != TCG {
 		t.Errorf("vendor %q, hypervisor %q", info.Vendor, info.Hypervisor)
 	}
-	if info.Family != 0x17 || info.Model != 1 || info.Stepping != 2 || info.APICID != 2 {
+	if info.Family != 0x17 || info.Model != 1 || info.Stepping != 2 || info.APICID != 0 {
 		t.Errorf("family %#x model %#x stepping %d APIC id %d", info.Family, info.Model, info.Stepping, info.APICID)
 	}
 	if info.PhysBits != 40 || info.VirtBits != 48 || info.SVMRevision != 1 || info.ASIDs != 16 || info.SVMFeatures != 1 {
@@ -51,6 +68,20 @@ func TestIdentify(t *testing.T) {
 		if info.Features.Has(f) {
 			t.Errorf("has %s, but should not", f.Name())
 		}
+	}
+}
+
+func TestIdentifyMax(t *testing.T) {
+	info := Identify(play(maxModel))
+	if info.Vendor != AMD || info.Family != 6 || info.Model != 6 || info.Stepping != 3 || info.PhysBits != 40 || info.VirtBits != 57 {
+		t.Errorf("%s family %#x model %#x stepping %d, %d physical bits, %d linear", info.Vendor, info.Family, info.Model, info.Stepping, info.PhysBits, info.VirtBits)
+	}
+	if info.XCR0 != XCR0X87|XCR0SSE|XCR0AVX|XCR0MPX|XCR0PKRU || info.XSAVESize != 0xa88 || info.SVMFeatures != 0x1001_0001 {
+		t.Errorf("XCR0 %#x, XSAVE %#x bytes, SVM features %#x", info.XCR0, info.XSAVESize, info.SVMFeatures)
+	}
+	const want = FeatureSVM | FeatureNPT | FeatureX2APIC | FeatureLA57 | FeaturePKU | FeatureUMIP | FeatureRDPID | FeatureFSRM | FeatureARAT
+	if missing := info.Features.Missing(want); missing != 0 {
+		t.Errorf("%s (and more, %#x) missing from %s", missing.Name(), uint64(missing), info.Features)
 	}
 }
 
