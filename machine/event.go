@@ -7,60 +7,36 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"nom.dev/nom/api"
 )
 
 // MaxLine is the longest event that a machine may send, in bytes.
 const MaxLine = 1 << 20
 
-// Names of the events.
+// Event is one message of the root container; see package api for its fields and words.
+type Event = api.Event
+
+// Stats is what one container used.
+type Stats = api.Stats
+
+// Words of the protocol.
 const (
-	EventMachine = "machine" // the root container runs: CPUs, Memory, TSCHz
-	EventStart   = "start"   // a container runs
-	EventOutput  = "output"  // a container printed Data on Stream
-	EventExit    = "exit"    // a container ended: Code, Reason, Error, Stats
-	EventRestart = "restart" // a container is started again, for the Attempt-th time
-	EventDone    = "done"    // all containers have ended and the machine switches itself off
+	EventMachine = api.EventMachine
+	EventStart   = api.EventStart
+	EventOutput  = api.EventOutput
+	EventExit    = api.EventExit
+	EventRestart = api.EventRestart
+	EventDone    = api.EventDone
+
+	ReasonExit        = api.ReasonExit
+	ReasonKilled      = api.ReasonKilled
+	ReasonShutdown    = api.ReasonShutdown
+	ReasonMemory      = api.ReasonMemory
+	ReasonIllegal     = api.ReasonIllegal
+	ReasonParent      = api.ReasonParent
+	ReasonStartFailed = api.ReasonStartFailed
 )
-
-// Event is one message of the root container.
-type Event struct {
-	Event     string          `json:"event"`
-	Version   json.RawMessage `json:"version,omitempty"`
-	CPUs      int             `json:"cpus,omitempty"`
-	Memory    int64           `json:"memory,omitempty"`
-	TSCHz     uint64          `json:"tsc_hz,omitempty"`
-	Container string          `json:"container,omitempty"`
-	Stream    string          `json:"stream,omitempty"`
-	Data      []byte          `json:"data,omitempty"`
-	Code      int             `json:"code,omitempty"`
-	Reason    string          `json:"reason,omitempty"`
-	Error     string          `json:"error,omitempty"`
-	Attempt   int             `json:"attempt,omitempty"`
-	Stats     *Stats          `json:"stats,omitempty"`
-}
-
-// Why a container ended.
-const (
-	ReasonExit        = "exit"         // its program ended; Code is the exit code
-	ReasonKilled      = "killed"       // an ancestor killed it
-	ReasonShutdown    = "shutdown"     // triple fault
-	ReasonMemory      = "memory"       // it touched memory that it was not granted
-	ReasonIllegal     = "illegal"      // it did what no container may do
-	ReasonParent      = "parent"       // its parent ended
-	ReasonStartFailed = "start-failed" // it could not be started; Error says why
-)
-
-// Stats is what one container used, from its first entry to its end.
-type Stats struct {
-	Exits              map[string]uint64 `json:"exits"`
-	CPUSeconds         float64           `json:"cpu_seconds"`
-	MemoryPeakBytes    int64             `json:"memory_peak_bytes"`
-	MemoryGrantedBytes int64             `json:"memory_granted_bytes"`
-	MainTSC            uint64            `json:"main_tsc"`
-	MainSeconds        float64           `json:"main_seconds"`
-	RunSeconds         float64           `json:"run_seconds"`
-	Restarts           int               `json:"restarts"`
-}
 
 // ErrGarbage is part of the error for bytes on the event port that are not an event.
 var ErrGarbage = errors.New("not an event")

@@ -40,6 +40,18 @@ func Write(w io.Writer, files []File) error {
 	return nil
 }
 
+// Head is the head of the bundle that Write would write: header, entries, and zeros up to the page boundary at which the
+// first file starts. Who has the files in whole pages elsewhere can put the bundle together without copying them, in the
+// order of their names.
+func Head(files []File) ([]byte, error) {
+	all, err := arrange(files)
+	if err != nil {
+		return nil, err
+	}
+	table, _ := encodeTable(all)
+	return append(table, make([]byte, pageUp(uint64(len(table)))-uint64(len(table)))...), nil
+}
+
 // Size is how many bytes Write will write for files; 0 when they cannot be written.
 func Size(files []File) int64 {
 	all, err := arrange(files)

@@ -56,7 +56,9 @@ type Input struct {
 	Env      []string
 	Name     string
 	Bundle   []byte // for the program to open; may be nil
-	Files    []byte // a bundle of the program's read-only files; may be nil
+	// BundleRest are the parts that follow when Bundle is only its beginning, each from a page boundary on.
+	BundleRest [][]byte
+	Files      []byte // a bundle of the program's read-only files; may be nil
 
 	Base  uint64 // first physical page to use
 	Limit uint64 // end of the memory; what lies between the image and it is free. 0: set later, by the platform or SetLimit
@@ -118,6 +120,9 @@ func New(in Input) (*Plan, error) {
 	b.addArgs()
 	b.addPlatform(platform)
 	b.boot.Bundle = b.addBlob(Bundle, in.Bundle)
+	for _, part := range in.BundleRest {
+		b.boot.Bundle.Size += b.addBlob(Bundle, part).Size
+	}
 	b.boot.Files = b.addBlob(Files, in.Files)
 	return b.finish(platform)
 }
