@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -160,7 +161,7 @@ func (m *Machine) Wait() Exit {
 	}
 	e.Status = st.ExitCode()
 	if e.Status == 1 {
-		e.Message = strings.TrimSpace(string(m.stderr.bytes()))
+		e.Message = strings.TrimSpace(string(m.Stderr()))
 	}
 	return e
 }
@@ -168,8 +169,17 @@ func (m *Machine) Wait() Exit {
 // Console returns the end of what the machine printed on its console so far.
 func (m *Machine) Console() []byte { return m.console.bytes() }
 
-// Stderr returns the end of what QEMU itself printed so far.
-func (m *Machine) Stderr() []byte { return m.stderr.bytes() }
+// Stderr returns the end of what QEMU itself printed so far, without its list of processor features that it cannot
+// emulate: every run has it.
+func (m *Machine) Stderr() []byte {
+	var out []byte
+	for line := range bytes.Lines(m.stderr.bytes()) {
+		if !bytes.Contains(line, []byte("doesn't support requested feature")) {
+			out = append(out, line...)
+		}
+	}
+	return out
+}
 
 // Accel says how the machine's instructions are run: KVM or TCG.
 func (m *Machine) Accel() string { return m.cfg.Accel }
