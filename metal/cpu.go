@@ -16,3 +16,6 @@ func Outl(port uint16, value uint32)
 //
 //go:noescape
 func vmmcall(nr, a, b, c, d, e, f uint64) uint64
+
+// CPUID executes the instruction; in a container the nonkernel filters the answer.
+func CPUID(leaf, sub uint32) (eax, ebx, ecx, edx uint32)

@@ -64,3 +64,14 @@ TEXT ·vmmcall(SB), NOSPLIT, $0-64
 	BYTE $0x0f; BYTE $0x01; BYTE $0xd9 // VMMCALL
 	MOVQ AX, ret+56(FP)
 	RET
+
+// func CPUID(leaf, sub uint32) (eax, ebx, ecx, edx uint32)
+TEXT ·CPUID(SB),NOSPLIT,$0-24
+	MOVL leaf+0(FP), AX
+	MOVL sub+4(FP), CX
+	CPUID
+	MOVL AX, eax+8(FP)
+	MOVL BX, ebx+12(FP)
+	MOVL CX, ecx+16(FP)
+	MOVL DX, edx+20(FP)
+	RET

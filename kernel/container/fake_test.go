@@ -14,8 +14,9 @@ import (
 const (
 	ramBase  = 16 << 20
 	ramSize  = 40 << 20
-	hostBase = 1 << 20 // host memory, not managed
+	hostBase = 2 << 20 // host memory, not managed
 	hostSize = 8 << 20
+	hostGPA  = 8 << 20 // where root sees it
 	tscHz    = 1_000_000_000
 	cores    = 3
 )
@@ -26,14 +27,13 @@ type fake struct {
 	now   uint64
 	stale map[*Container]map[uint64]npt.Entry
 
-	refuseVCPU  bool
-	vcpus       map[*VCPU]bool
-	interrupts  map[*VCPU]int
-	retimed     int
-	shootdowns  int
-	ended       []string
-	printed     bytes.Buffer
-	allocations bool // whether NewVCPU takes pages
+	refuseVCPU bool
+	vcpus      map[*VCPU]bool
+	interrupts map[*VCPU]int
+	kicked     map[*VCPU]int
+	shootdowns int
+	ended      []string
+	printed    bytes.Buffer
 }
 
 func newFake() *fake {
@@ -42,6 +42,7 @@ func newFake() *fake {
 		stale:      make(map[*Container]map[uint64]npt.Entry),
 		vcpus:      make(map[*VCPU]bool),
 		interrupts: make(map[*VCPU]int),
+		kicked:     make(map[*VCPU]int),
 	}
 }
 
@@ -62,8 +63,6 @@ func (f *fake) NewVCPU(v *VCPU) error {
 	if f.refuseVCPU {
 		return errRefused
 	}
-	k := v.Backend
-	_ = k
 	f.vcpus[v] = true
 	return nil
 }
@@ -75,10 +74,10 @@ func (f *fake) FreeVCPU(v *VCPU) {
 	delete(f.vcpus, v)
 }
 
-func (f *fake) Kick(v *VCPU)                      {}
+func (f *fake) Kick(v *VCPU)                      { f.kicked[v]++ }
 func (f *fake) Shootdown(c *Container)            { f.shootdowns++; delete(f.stale, c) }
 func (f *fake) Interrupt(v *VCPU, vector uint8)   { f.interrupts[v]++ }
-func (f *fake) Retime(core int)                   { f.retimed++ }
+func (f *fake) Retime(core int)                   {}
 func (f *fake) Ports(c *Container)                {}
 func (f *fake) Ended(c *Container)                { f.ended = append(f.ended, c.Name) }
 func (f *fake) DebugWrite(c *Container, b []byte) { fmt.Fprintf(&f.printed, "%s: %s", c.Name, b) }
@@ -117,6 +116,9 @@ func boot(t fataler) *machine {
 		t.Fatalf("%v", err)
 	}
 	m := &machine{f: f, k: k, root: root}
+	if err := k.LendHost(root, hostGPA, hostBase, hostSize/abi.PageSize); err != nil {
+		t.Fatalf("%v", err)
+	}
 	if err := k.Start(root, abi.VCPUState{RIP: 0x1000}); err != nil {
 		t.Fatalf("%v", err)
 	}

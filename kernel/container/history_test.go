@@ -71,6 +71,9 @@ func (l *life) gpa(c *Container) uint64 {
 	case 3:
 		return scratch
 	case 4:
+		if c == l.root && l.d.n(2) == 0 {
+			return hostGPA + uint64(l.d.n(64))*0x2_0000
+		}
 		return bigFrom + uint64(l.d.n(4))*0x8_0000
 	default:
 		return uint64(l.d.n(int(c.limit))) * abi.PageSize
@@ -137,6 +140,9 @@ func (l *life) step() {
 		args = [6]uint64{l.id(c), l.pages()}
 	case abi.CallReclaimPages:
 		args = [6]uint64{l.id(c), l.pages(), uint64(d.n(3) * d.n(1000))}
+		if child, err := c.child(args[0]); err == 0 && d.n(4) == 0 {
+			args[1] = child.granted - uint64(d.n(10))
+		}
 	case abi.CallReturnPages:
 		args = [6]uint64{l.gpa(c) &^ (abi.PageSize - 1), l.pages()}
 	case abi.CallGrantCore:
@@ -147,8 +153,11 @@ func (l *life) step() {
 		}
 	case abi.CallReclaimCore:
 		args = [6]uint64{l.id(c), uint64(d.n(3)), uint64(d.n(1 << 16)), uint64(d.n(3) * d.n(1000))}
-		if child, err := c.child(args[0]); err == 0 && d.n(2) == 0 {
-			args[2] = uint64(child.slots[d.n(cores)])
+		if child, err := c.child(args[0]); err == 0 && d.n(4) > 0 {
+			v := pick(d, child.VCPUs)
+			if args[1] = uint64(v.Index); v.home >= 0 {
+				args[2] &= uint64(child.slots[v.home])
+			}
 		}
 	case abi.CallReturnCore:
 		args = [6]uint64{uint64(v.Index), uint64(v.slots) & uint64(d.n(1<<16))}
@@ -178,7 +187,11 @@ func (l *life) fault() {
 	if v.Container == l.root && (gpa/abi.PageSize >= l.root.limit || l.root.available() == 0 || gpa < 0x4000 && gpa&^0xfff != 0x1000) {
 		return // root would end, and the history with it
 	}
-	l.k.PageFault(v, gpa, uint64(l.d.n(4)))
+	code := uint64(l.d.n(4))
+	if v.Container == l.root {
+		code = 0 // not all that it can read can be written
+	}
+	l.k.PageFault(v, gpa, code)
 }
 
 func (l *life) pass() {

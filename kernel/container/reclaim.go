@@ -133,3 +133,11 @@ func (k *Kernel) endYoungest(c *Container) bool {
 	}
 	return false
 }
+
+// NextTick is the TSC at which Tick has something to do next; 0 = nothing is due. It needs no lock.
+func (k *Kernel) NextTick() uint64 {
+	if n := k.next.Load(); n != never {
+		return n
+	}
+	return 0
+}

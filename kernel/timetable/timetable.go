@@ -134,3 +134,6 @@ func (t *Table[T]) Pick(core int, slot uint64, runnable func(T) bool) T {
 	}
 	return nobody
 }
+
+// Holders are those who have slots in the frame, each once. The caller must not change it.
+func (f *Frame[T]) Holders() []T { return f.holders }

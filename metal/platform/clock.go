@@ -71,5 +71,6 @@ func calibrate(port uint64) (tsc, apic uint64) {
 	t1, l1, p1 := pmSample(port)
 	d := (p1 - p0) & pmTimerMask
 	wrmsr(x2apicTMICT, 0)
+	wrmsr(x2apicLVTT, vecTimer)
 	return (t1 - t0) * pmTimerHz / d, (l0 - l1) * pmTimerHz / d
 }

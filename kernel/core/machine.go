@@ -1,0 +1,227 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/kernel/container"
+	"nom.dev/nom/kernel/svm"
+	"nom.dev/nom/metal"
+)
+
+// Machine is the hardware side of a container.Kernel: cores, vCPUs, memory. Use New, Use, then Run.
+type Machine struct {
+	kernel    *container.Kernel
+	runners   []*runner
+	maps      svm.Maps
+	noPorts   uint64 // an I/O permission map without ports
+	slotTicks uint64
+	ended     chan *container.Container
+	fresh     bool // the debug console is at the start of a line
+}
+
+// VCPUPages and ContainerPages are what the backend takes of a container's overhead.
+const (
+	VCPUPages      = svm.VCPUPages
+	ContainerPages = svm.ContainerPages
+)
+
+// New prepares the machine with the given number of cores; boot is its boot page.
+func New(boot *abi.BootPage) (*Machine, error) {
+	m := &Machine{
+		slotTicks: boot.TSCHz / 1_000_000 * abi.SlotMicros,
+		ended:     make(chan *container.Container, abi.MaxContainers),
+		fresh:     true,
+	}
+	p, err := metal.Pages(svm.MapPages + ContainerPages)
+	if err != nil {
+		return nil, fmt.Errorf("memory for permission maps: %w", err)
+	}
+	m.maps = svm.NewMaps(m, p.Addr)
+	m.noPorts = p.Addr + svm.MapPages*abi.PageSize
+	svm.FillPorts(m, m.noPorts, nil)
+	for i := range int(boot.NumCPUs) {
+		m.runners = append(m.runners, &runner{m: m, core: i})
+	}
+	return m, nil
+}
+
+// Use says which kernel m works for, before that makes its first container.
+func (m *Machine) Use(k *container.Kernel) { m.kernel = k }
+
+// Run starts the runners of all cores.
+func (m *Machine) Run() {
+	for _, r := range m.runners {
+		go r.loop()
+	}
+}
+
+// Endings delivers every container that has ended and returned what it had.
+func (m *Machine) Endings() <-chan *container.Container { return m.ended }
+
+func (m *Machine) fatal(format string, args ...any) {
+	fmt.Printf("nom: "+format+"\n", args...)
+	_ = metal.PowerOff(125)
+}
+
+// What container.Machine asks for.
+
+// Phys is host memory.
+func (m *Machine) Phys(pa, n uint64) []byte { return metal.RangeBytes(abi.Range{Addr: pa, Size: n}) }
+
+// NewVCPU builds v's world from its container's overhead.
+func (m *Machine) NewVCPU(v *container.VCPU) error {
+	c := v.Container
+	if c.Backend == nil {
+		c.Backend = &ports{}
+	}
+	pa, ok := m.kernel.AllocPages(c, VCPUPages)
+	if !ok {
+		return fmt.Errorf("no pages for vCPU %d of %s", v.Index, c.Name)
+	}
+	clear(m.Phys(pa, VCPUPages*abi.PageSize))
+	v.Backend = &vcpu{v: v, world: svm.NewWorld(m, pa, m.maps, m.noPorts, c.Tables.Root, v.Index)}
+	return nil
+}
+
+// ports is the backend's state of a container: its own I/O permission map, once it has ports.
+type ports struct{ iopm uint64 }
+
+// FreeVCPU waits until no runner is inside v.
+func (m *Machine) FreeVCPU(v *container.VCPU) {
+	u, ok := v.Backend.(*vcpu)
+	if !ok {
+		return
+	}
+	m.expel(u)
+}
+
+// expel makes u leave its guest and returns when it has. What was raised before is seen by the next entry.
+func (m *Machine) expel(u *vcpu) {
+	at := u.inside.Load()
+	if at&1 == 0 {
+		return
+	}
+	for u.inside.Load() == at {
+		m.kick(u)
+		metal.Yield()
+	}
+}
+
+// kick makes the runner that u is inside of, or whose turn it would be, look up.
+func (m *Machine) kick(u *vcpu) {
+	if r := u.where.Load(); r != nil {
+		_ = metal.Kick(r.core)
+	}
+}
+
+// Kick makes v leave its guest, or its core look whether to run it.
+func (m *Machine) Kick(v *container.VCPU) {
+	u := v.Backend.(*vcpu)
+	m.kick(u)
+	if core := v.Core(); core >= 0 {
+		_ = metal.Kick(core)
+	}
+}
+
+// Shootdown returns when no vCPU of c can use an older translation.
+func (m *Machine) Shootdown(c *container.Container) {
+	for _, v := range c.VCPUs {
+		if u, ok := v.Backend.(*vcpu); ok {
+			u.flush.Store(true)
+		}
+	}
+	for _, v := range c.VCPUs {
+		if u, ok := v.Backend.(*vcpu); ok {
+			m.expel(u)
+		}
+	}
+}
+
+// Interrupt makes vector pending at v and wakes it.
+func (m *Machine) Interrupt(v *container.VCPU, vector uint8) {
+	u := v.Backend.(*vcpu)
+	u.world.Raise(vector)
+	m.Kick(v)
+}
+
+// Retime makes a core read its timetable again.
+func (m *Machine) Retime(core int) { _ = metal.Kick(core) }
+
+// Ports rewrites c's I/O permission map.
+func (m *Machine) Ports(c *container.Container) {
+	p, ok := c.Backend.(*ports)
+	if !ok {
+		return
+	}
+	if p.iopm == 0 {
+		pa, ok := m.kernel.AllocPages(c, ContainerPages)
+		if !ok {
+			return
+		}
+		p.iopm = pa
+	}
+	svm.FillPorts(m, p.iopm, c.HasPort)
+	for _, v := range c.VCPUs {
+		v.Backend.(*vcpu).world.SetPorts(p.iopm)
+	}
+	m.Shootdown(c)
+}
+
+// Ended hands c to whoever reads Endings; when nobody does, it is forgotten.
+func (m *Machine) Ended(c *container.Container) {
+	select {
+	case m.ended <- c:
+	default:
+	}
+}
+
+// Now is the time stamp counter.
+func (m *Machine) Now() uint64 { return metal.TSC() }
+
+// sendIPI makes an interrupt pending at vCPUs of the sender's own container; there is no way to name others.
+func (m *Machine) sendIPI(from *container.VCPU, e svm.Exit) {
+	for i, v := range from.Container.VCPUs {
+		to := !e.All && uint32(i) == e.Target
+		if e.All {
+			to = v != from
+		}
+		if e.AndSelf && v == from {
+			to = true
+		}
+		if !to || !v.Started() {
+			continue
+		}
+		u := v.Backend.(*vcpu)
+		u.world.Raise(e.Vector)
+		if v != from {
+			m.Kick(v)
+		}
+	}
+}
+
+// DebugWrite prints what a container says by abi.CallDebugWrite on the machine's console, marked with its name.
+func (m *Machine) DebugWrite(c *container.Container, b []byte) {
+	for _, line := range bytes.SplitAfter(b, []byte("\n")) {
+		if len(line) == 0 {
+			continue
+		}
+		if m.fresh {
+			fmt.Printf("[%s] ", c.Name)
+		}
+		m.fresh = line[len(line)-1] == '\n'
+		_, _ = os.Stdout.Write(printable(line))
+	}
+}
+
+// printable replaces what a terminal could take for a command.
+func printable(b []byte) []byte {
+	for i, ch := range b {
+		if ch < ' ' && ch != '\n' && ch != '\t' || ch == 0x7f {
+			b[i] = '.'
+		}
+	}
+	return b
+}

@@ -1,0 +1,208 @@
+// Package core runs containers on the cores of the machine: one runner for each core follows the core's timetable, enters the
+// vCPU whose turn it is, and answers its exits.
+//
+// A runner is ordinary Go on a thread that is pinned to its core. It decides nothing about resources: who may run when
+// stands in the timetable (package timetable), what a hypercall may do is decided in package container. It must never
+// hold the kernel's lock while a guest runs, and must leave the guest when it is kicked, so that a shootdown ends.
+package core
+
+import (
+	"runtime"
+	"sync/atomic"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/kernel/container"
+	"nom.dev/nom/kernel/svm"
+	"nom.dev/nom/metal"
+)
+
+// vcpu is what this package keeps of a container.VCPU.
+type vcpu struct {
+	v     *container.VCPU
+	world *svm.World
+
+	// inside is odd while a runner is between deciding to enter the guest and having read its exit. Who raises flush or
+	// ends the container and then finds it even knows that the next to enter will see that first.
+	inside   atomic.Uint64
+	where    atomic.Pointer[runner] // who was inside last
+	handling atomic.Bool            // a runner is between entering and having answered the exit
+	flush    atomic.Bool            // translations must be flushed before the next entry
+
+	// Of whoever is inside, or handles the exit.
+	ready  bool // Start has been applied
+	halted bool
+	answer bool // rax is to be returned by the next entry
+	rax    uint64
+}
+
+// enter tries to get inside, for r.
+func (u *vcpu) enter(r *runner) bool {
+	n := u.inside.Load()
+	if n&1 != 0 {
+		return false
+	}
+	u.where.Store(r)
+	if !u.inside.CompareAndSwap(n, n+1) {
+		return false
+	}
+	if !u.v.Started() {
+		u.leave()
+		return false
+	}
+	return true
+}
+
+func (u *vcpu) leave() { u.inside.Add(1) }
+
+// runner drives one core.
+type runner struct {
+	m        *Machine
+	core     int
+	last     *vcpu // ran here last: its translations are still there
+	runnable func(*container.VCPU) bool
+	now      uint64
+}
+
+// loop never ends.
+func (r *runner) loop() {
+	runtime.LockOSThread()
+	if err := metal.Pin(r.core); err != nil {
+		r.m.fatal("pinning the runner of core %d: %v", r.core, err)
+	}
+	r.runnable = r.isRunnable
+	k := r.m.kernel
+	for {
+		r.now = metal.TSC()
+		if r.core == 0 {
+			k.Tick(r.now)
+		}
+		slot := r.now / r.m.slotTicks
+		v := k.Timetable().Pick(r.core, slot, r.runnable)
+		if v == nil {
+			r.idle()
+			continue
+		}
+		direct := r.core != 0 && k.Timetable().Dedicated(r.core) == v
+		r.run(v.Backend.(*vcpu), slot, direct)
+	}
+}
+
+// isRunnable says that v has something to do now.
+func (r *runner) isRunnable(v *container.VCPU) bool {
+	if !v.Started() {
+		return false
+	}
+	u := v.Backend.(*vcpu)
+	if u.inside.Load()&1 != 0 || u.handling.Load() {
+		return false // it moved here while another core is still at it; that core kicks this one when it is done
+	}
+	return !u.halted || u.world.Waiting(r.now)
+}
+
+// idle sleeps until somebody on this core has something to do.
+func (r *runner) idle() {
+	deadline := uint64(0)
+	if r.core == 0 {
+		deadline = r.m.kernel.NextTick()
+	}
+	for _, v := range r.m.kernel.Timetable().Frame(r.core).Holders() {
+		deadline = earlier(deadline, v.Backend.(*vcpu).world.Timer())
+	}
+	_ = metal.WaitKick(deadline)
+}
+
+// earlier is the first of two times of which 0 means never.
+func earlier(a, b uint64) uint64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// until is how long u may run now: to the next slot whose owner wants it, or to the timer of one who sleeps. What
+// else makes a vCPU runnable kicks the core.
+func (r *runner) until(u *vcpu, slot uint64) uint64 {
+	f := r.m.kernel.Timetable().Frame(r.core)
+	deadline := uint64(0)
+	if r.core == 0 {
+		deadline = r.m.kernel.NextTick()
+	}
+	if len(f.Holders()) == 1 {
+		return deadline
+	}
+	for _, v := range f.Holders() {
+		if o := v.Backend.(*vcpu); o != u && o.halted {
+			deadline = earlier(deadline, o.world.Timer())
+		}
+	}
+	if f.Slots[slot%abi.FrameSlots] != u.v {
+		return earlier(deadline, (slot+1)*r.m.slotTicks) // a spare slot
+	}
+	for i := uint64(1); i < abi.FrameSlots; i++ {
+		owner := f.Slots[(slot+i)%abi.FrameSlots]
+		if owner != u.v && (owner == nil || r.isRunnable(owner)) {
+			return earlier(deadline, (slot+i)*r.m.slotTicks)
+		}
+	}
+	return deadline
+}
+
+// run enters u until an exit, and answers it.
+func (r *runner) run(u *vcpu, slot uint64, direct bool) {
+	if !u.enter(r) {
+		return
+	}
+	u.handling.Store(true)
+	w := u.world
+	if !u.ready {
+		w.Start(u.v.Start)
+		u.v.Container.Entered(r.now)
+		u.ready = true
+	}
+	if u.answer {
+		w.Return(u.rax)
+		u.answer = false
+	}
+	flush := u.flush.Swap(false) || r.last != u
+	r.last = u
+	w.Prepare(direct, flush)
+	w.Call.Deadline = 0
+	if !direct {
+		w.Call.Deadline = r.until(u, slot)
+	}
+	before := w.Call.Ran
+	err := metal.VMRun(w.Call)
+	ran := w.Call.Ran - before
+	exit := w.Exit(metal.CPUID)
+	u.leave()
+	if err != nil {
+		r.m.fatal("core %d cannot run containers: %v", r.core, err)
+	}
+	u.v.CPUTime.Add(ran)
+	u.v.Exits[exit.Reason].Add(1)
+	r.handle(u, exit)
+	u.handling.Store(false)
+	if core := u.v.Core(); core != r.core && core >= 0 {
+		_ = metal.Kick(core) // it was moved meanwhile
+	}
+}
+
+func (r *runner) handle(u *vcpu, e svm.Exit) {
+	k, v := r.m.kernel, u.v
+	u.halted = false
+	switch e.Kind {
+	case svm.KindHypercall:
+		res := k.Hypercall(v, e.Call, e.Args)
+		u.rax, u.answer = res.RAX, !res.Exit
+	case svm.KindPageFault:
+		k.PageFault(v, e.GPA, e.Code)
+	case svm.KindHalt:
+		u.halted = true
+	case svm.KindIPI:
+		r.m.sendIPI(v, e)
+	case svm.KindShutdown:
+		k.End(v.Container, abi.EndShutdown, 0, 0)
+	case svm.KindIllegal:
+		k.End(v.Container, abi.EndIllegal, 0, e.Code)
+	}
+}

@@ -1,0 +1,193 @@
+package svm
+
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/svm"
+	"nom.dev/nom/hw/x2apic"
+)
+
+// Kind is why a guest came back.
+type Kind int
+
+// Kinds of exits. Those without a comment need nothing but to go on.
+const (
+	KindInterrupt Kind = iota // an interrupt for the host, or a kick
+	KindNMI                   // the core is wanted back
+	KindHypercall             // Call and Args; answer with SetRAX
+	KindPageFault             // GPA and Code
+	KindHalt
+	KindResume   // answered by the backend; Reason says what it was
+	KindIPI      // the guest sends Vector to the vCPUs that Targets selects
+	KindShutdown // triple fault
+	KindIllegal  // Code is the exit code
+)
+
+// Exit describes one exit, taken out of the world so that it can be handled after the world is let go.
+type Exit struct {
+	Kind    Kind
+	Reason  int // abi.ExitHypercall and so on, for the count
+	Call    abi.Call
+	Args    [6]uint64
+	GPA     uint64
+	Code    uint64
+	Vector  uint8
+	Target  uint32 // KindIPI: the destination vCPU
+	All     bool   // KindIPI: all vCPUs
+	AndSelf bool   // KindIPI with All: the sender too
+}
+
+// Indices of World.gp.
+const (
+	gpRBX = iota
+	gpRCX
+	gpRDX
+	gpRSI
+	gpRDI
+	gpRBP
+	gpR8
+	gpR9
+	gpR10
+)
+
+// CPUID executes the instruction on the host.
+type CPUID func(leaf, sub uint32) (a, b, c, d uint32)
+
+// Exit reads why the guest came back, and answers what needs nobody else.
+func (w *World) Exit(cpuid CPUID) Exit {
+	c, s := &w.vmcb.Control, &w.vmcb.Save
+	code := svm.Code(c.ExitCode)
+	w.interruptible = s.RFLAGS>>9&1 != 0
+	w.virq = c.IntControl&svm.IntVIRQ != 0
+	if svm.Event(c.ExitIntInfo).Valid() && c.EventInj == 0 {
+		c.EventInj = c.ExitIntInfo // delivery was interrupted: again
+	}
+	switch code {
+	case svm.ExitINTR:
+		return Exit{Kind: KindInterrupt, Reason: abi.ExitInterrupt}
+	case svm.ExitNMI:
+		return Exit{Kind: KindNMI, Reason: abi.ExitNMI}
+	case svm.ExitVMMCALL:
+		return w.hypercall()
+	case svm.ExitNPF:
+		return Exit{Kind: KindPageFault, Reason: abi.ExitPageFault, GPA: c.ExitInfo2, Code: c.ExitInfo1}
+	case svm.ExitHLT:
+		w.skip(1)
+		return Exit{Kind: KindHalt, Reason: abi.ExitHalt}
+	case svm.ExitMSR:
+		return w.msr()
+	case svm.ExitIOIO:
+		return w.port()
+	case svm.ExitCPUID:
+		r := Filter(cpuid, uint32(s.RAX), uint32(w.gp[gpRCX]), uint32(w.Call.APICID))
+		s.RAX, w.gp[gpRBX], w.gp[gpRCX], w.gp[gpRDX] = uint64(r[0]), uint64(r[1]), uint64(r[2]), uint64(r[3])
+		w.skip(2)
+		return Exit{Kind: KindResume, Reason: abi.ExitCPUID}
+	case svm.ExitXSETBV:
+		return w.xsetbv()
+	case svm.ExitWBINVD, svm.ExitINVD:
+		w.skip(2)
+		return Exit{Kind: KindResume, Reason: abi.ExitOther}
+	case svm.ExitShutdown:
+		return Exit{Kind: KindShutdown, Reason: abi.ExitOther}
+	case svm.ExitSMI, svm.ExitVINTR:
+		return Exit{Kind: KindInterrupt, Reason: abi.ExitInterrupt}
+	}
+	return w.trap(code)
+}
+
+// trap answers what a container may not do with the exception that hardware without the feature would raise.
+func (w *World) trap(code uint64) Exit {
+	switch {
+	case code == svm.ExitException+1 || code == svm.ExitException+17:
+		e := svm.Exception(uint8(code - svm.ExitException))
+		if code == svm.ExitException+17 {
+			e = svm.ExceptionCode(17, 0)
+		}
+		w.vmcb.Control.EventInj = uint64(e)
+	case code >= svm.ExitCRRead && code < svm.ExitException,
+		code >= svm.ExitVMRUN && code <= svm.ExitRDPRU, code == svm.ExitINVLPGA, code == svm.ExitRSM,
+		code == svm.ExitRDPMC, code == svm.ExitMCOMMIT:
+		w.vmcb.Control.EventInj = uint64(svm.Exception(6))
+	default:
+		return Exit{Kind: KindIllegal, Reason: abi.ExitOther, Code: code}
+	}
+	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+}
+
+func (w *World) hypercall() Exit {
+	s := &w.vmcb.Save
+	if s.SS.Attrib>>5&3 != 0 { // CPL is SS.DPL
+		w.vmcb.Control.EventInj = uint64(svm.Exception(6))
+		return Exit{Kind: KindResume, Reason: abi.ExitHypercall}
+	}
+	return Exit{
+		Kind: KindHypercall, Reason: abi.ExitHypercall, Call: abi.Call(s.RAX),
+		Args: [6]uint64{w.gp[gpRDI], w.gp[gpRSI], w.gp[gpRDX], w.gp[gpR10], w.gp[gpR8], w.gp[gpR9]},
+	}
+}
+
+// Return finishes a hypercall.
+func (w *World) Return(rax uint64) {
+	w.vmcb.Save.RAX = rax
+	w.skip(3)
+}
+
+// skip steps over an instruction of n bytes: SVM without NRIPS gives no length.
+func (w *World) skip(n uint64) {
+	w.vmcb.Save.RIP += n
+	w.vmcb.Control.IntState &^= svm.IntShadow
+}
+
+func (w *World) fault() Exit {
+	w.vmcb.Control.EventInj = uint64(svm.ExceptionCode(13, 0))
+	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+}
+
+// port: a port that is not the container's reads as ones and swallows writes, as on a machine where nothing is there.
+func (w *World) port() Exit {
+	info := svm.IOInfo(w.vmcb.Control.ExitInfo1)
+	if info.IsString() {
+		e := w.fault()
+		e.Reason = abi.ExitPort
+		return e
+	}
+	if info.In() {
+		mask := uint64(1)<<(info.Bytes()*8) - 1
+		w.vmcb.Save.RAX |= mask
+		if info.Bytes() == 4 {
+			w.vmcb.Save.RAX = mask
+		}
+	}
+	w.vmcb.Save.RIP = w.vmcb.Control.ExitInfo2
+	w.vmcb.Control.IntState &^= svm.IntShadow
+	return Exit{Kind: KindResume, Reason: abi.ExitPort}
+}
+
+// xsetbv: XCR0 is the same for everybody, so that it need not be switched.
+func (w *World) xsetbv() Exit {
+	if w.gp[gpRCX]&0xffff_ffff != 0 || w.vmcb.Save.RAX&0xffff_ffff != XCR0 || w.gp[gpRDX]&0xffff_ffff != 0 {
+		return w.fault()
+	}
+	w.skip(3)
+	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+}
+
+// ipi turns a write of the interrupt command register into an exit for the runner.
+func ipi(icr uint64) Exit {
+	e := Exit{Kind: KindResume, Reason: abi.ExitMSR}
+	if icr>>8&7 != x2apic.ModeFixed { // NMI, INIT, SIPI and the like reach nobody
+		return e
+	}
+	e.Kind = KindIPI
+	e.Vector = uint8(icr)
+	e.Target = uint32(icr >> 32)
+	switch icr >> 18 & 3 {
+	case 1:
+		e.All, e.AndSelf = false, true
+	case 2:
+		e.All, e.AndSelf = true, true
+	case 3:
+		e.All = true
+	}
+	return e
+}

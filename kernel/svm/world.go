@@ -1,0 +1,173 @@
+// Package svm is the nonkernel's backend for AMD's SVM: it builds the control block and permission maps of a vCPU, and
+// turns exits into neutral terms. Another backend (VMX) would offer the same to package core.
+//
+// It follows the AMD64 Architecture Programmer's Manual vol. 2 chapter 15 (package hw/svm). It decides nothing: which
+// memory, ports and cores a container has is told to it. It must never trust what a guest left in registers.
+package svm
+
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/svm"
+	"nom.dev/nom/hw/x2apic"
+	"nom.dev/nom/metal/call"
+)
+
+// Pages of host memory that the backend takes, from the container's overhead.
+const (
+	VCPUPages      = 2                                // the VMCB, the FPU area
+	ContainerPages = svm.IOPMSize / abi.PageSize      // the I/O permission map
+	MapPages       = 2 * svm.MSRPMSize / abi.PageSize // both MSR permission maps, once for the machine
+	fpuMXCSR       = 24                               // offset in an XSAVE area
+)
+
+// Memory gives access to host memory.
+type Memory interface {
+	Phys(pa, n uint64) []byte
+}
+
+// Maps are the MSR permission maps that all containers share, by their physical addresses.
+type Maps struct{ shared, direct uint64 }
+
+// NewMaps fills MapPages pages at pa. Everything is intercepted but what VMLOAD and VMSAVE switch; on a dedicated core also the
+// registers of the local APIC that can do no harm to others.
+func NewMaps(m Memory, pa uint64) Maps {
+	maps := Maps{shared: pa, direct: pa + svm.MSRPMSize}
+	for i, base := range []uint64{maps.shared, maps.direct} {
+		pm := (*[svm.MSRPMSize]byte)(m.Phys(base, svm.MSRPMSize))
+		svm.InterceptAll(pm[:])
+		for _, msr := range switched {
+			svm.AllowMSR(pm, msr, true, true)
+		}
+		svm.AllowMSR(pm, msrTSC, true, false)
+		if i == 0 {
+			continue
+		}
+		for _, msr := range []uint32{x2apic.TPR, x2apic.LVTTimer, x2apic.InitialCount} {
+			svm.AllowMSR(pm, msr, true, true)
+		}
+		svm.AllowMSR(pm, x2apic.CurrentCount, true, false)
+		svm.AllowMSR(pm, x2apic.EOI, false, true)
+		svm.AllowMSR(pm, x2apic.SelfIPI, false, true)
+	}
+	return maps
+}
+
+// World is a vCPU in the backend's terms. Its control block and FPU area go with its container: only who is inside (package core) may
+// touch them. Call outlives the container, so that an interrupt may be raised at any time.
+type World struct {
+	Call *call.World // what the platform runs
+
+	interruptible bool // the guest's IF, and
+	virq          bool // whether an injected interrupt waits for it, at the last exit
+	vmcb          *svm.VMCB
+	fpu           []byte
+	maps          Maps
+	gp            *[14]uint64
+}
+
+// intercepts that hold on every core; INTR and HLT come with a shared one.
+const (
+	always3 = svm.Intercept3NMI | svm.Intercept3SMI | svm.Intercept3INIT | svm.Intercept3RDPMC | svm.Intercept3CPUID |
+		svm.Intercept3RSM | svm.Intercept3INVD | svm.Intercept3INVLPGA | svm.Intercept3IOIO | svm.Intercept3MSR |
+		svm.Intercept3TaskSwitch | svm.Intercept3FERRFreeze | svm.Intercept3Shutdown
+	whenShared3 = svm.Intercept3INTR | svm.Intercept3HLT
+	always4     = svm.Intercept4VMRUN | svm.Intercept4VMMCALL | svm.Intercept4VMLOAD | svm.Intercept4VMSAVE |
+		svm.Intercept4STGI | svm.Intercept4CLGI | svm.Intercept4SKINIT | svm.Intercept4ICEBP | svm.Intercept4WBINVD |
+		svm.Intercept4MONITOR | svm.Intercept4MWAIT | svm.Intercept4XSETBV | svm.Intercept4RDPRU
+	always5 = svm.Intercept5MCOMMIT
+
+	// #DB and #AC can keep a CPU in microcode for ever; #MC is the machine's.
+	exceptions = 1<<1 | 1<<17 | 1<<18
+)
+
+// NewWorld builds a vCPU in VCPUPages pages at pa.
+func NewWorld(m Memory, pa uint64, maps Maps, iopm, nestedCR3 uint64, index int) *World {
+	w := &World{maps: maps, Call: new(call.World)}
+	w.vmcb = vmcbAt(m.Phys(pa, abi.PageSize))
+	w.fpu = m.Phys(pa+abi.PageSize, abi.PageSize)
+	w.gp = &w.Call.GPRs
+	w.Call.VMCB = pa
+	w.Call.FPU = addressOf(w.fpu)
+	w.Call.APICID = uint64(index)
+	w.Call.LVTT = x2apic.LVTMasked
+	c := &w.vmcb.Control
+	c.InterceptDR = 0xffff_ffff &^ (1<<6 | 1<<7 | 1<<22 | 1<<23) // DR6 and DR7 are switched, DR0-3 are not
+	c.InterceptException = exceptions
+	c.Intercept4 = always4
+	c.Intercept5 = always5
+	c.IOPMBase = iopm
+	c.ASID = 1
+	c.NestedControl = svm.NestedPaging
+	c.NestedCR3 = nestedCR3
+	return w
+}
+
+// Start puts the vCPU into 64-bit mode at s, with flat segments and interrupts off.
+func (w *World) Start(s abi.VCPUState) {
+	code := svm.Segment{Selector: 0x08, Attrib: svm.Attrib(0x00af_9b00_0000_ffff), Limit: 0xffff_ffff}
+	data := svm.Segment{Selector: 0x10, Attrib: svm.Attrib(0x00cf_9300_0000_ffff), Limit: 0xffff_ffff}
+	v := &w.vmcb.Save
+	v.CS, v.SS, v.DS, v.ES, v.FS, v.GS = code, data, data, data, data, data
+	v.TR = svm.Segment{Attrib: 0x8b, Limit: 0xffff}
+	v.LDTR = svm.Segment{Attrib: 0x82, Limit: 0xffff}
+	v.GDTR.Limit, v.IDTR.Limit = 0, 0
+	v.EFER = efer
+	v.CR0 = 0x8001_0033 // PG WP NE ET MP PE
+	v.CR3 = s.CR3
+	v.CR4 = 0x20 // PAE
+	v.RFLAGS = 2
+	v.RIP, v.RSP = s.RIP, s.RSP
+	v.DR6, v.DR7 = 0xffff_0ff0, 0x400
+	v.GPAT = 0x0007_0406_0007_0406
+	*w.gp = [14]uint64{3: s.RSI, 4: s.RDI}
+	clear(w.fpu)
+	w.fpu[0], w.fpu[1] = 0x7f, 0x03 // FCW
+	w.fpu[fpuMXCSR], w.fpu[fpuMXCSR+1] = 0x80, 0x1f
+}
+
+// Prepare sets what differs between entries: whether the core is dedicated, and whether translations must be flushed.
+func (w *World) Prepare(direct, flush bool) {
+	c := &w.vmcb.Control
+	c.TLBControl = svm.TLBNothing
+	if flush {
+		c.TLBControl = svm.TLBFlushAll
+	}
+	if direct {
+		w.Call.Direct = 1
+		c.Intercept3 = always3
+		c.MSRPMBase = w.maps.direct
+		return
+	}
+	w.Call.Direct = 0
+	c.Intercept3 = always3 | whenShared3
+	c.MSRPMBase = w.maps.shared
+	c.IntControl |= svm.IntMasking
+}
+
+// FillPorts makes an I/O permission map: ports for which has says no are intercepted.
+func FillPorts(m Memory, pa uint64, has func(port uint16) bool) {
+	pm := (*[svm.IOPMSize]byte)(m.Phys(pa, svm.IOPMSize))
+	svm.InterceptAll(pm[:])
+	if has == nil {
+		return
+	}
+	for p := range 1 << 16 {
+		if has(uint16(p)) {
+			svm.AllowPort(pm, uint16(p), true)
+		}
+	}
+}
+
+// SetPorts makes pa the I/O permission map.
+func (w *World) SetPorts(pa uint64) { w.vmcb.Control.IOPMBase = pa }
+
+// Waiting says that a halted guest would take an interrupt now. It needs nobody inside.
+func (w *World) Waiting(now uint64) bool {
+	if !w.interruptible {
+		return false
+	}
+	return w.virq || w.Call.TimerTSC != 0 && w.Call.TimerTSC <= now || pending(w.Call)
+}
+
+// Timer is the TSC at which the guest's timer fires; 0 = off.
+func (w *World) Timer() uint64 { return w.Call.TimerTSC }
