@@ -10,9 +10,10 @@
 // (SleepTypes), and it never touches a register.
 package acpi
 
-// Memory shows n bytes of physical memory at an address, or nil where there is none. The bytes must stay as they are while a
-// table in them is used. Where there is no Go runtime it must be a plain function.
-type Memory func(address, n uint64) []byte
+import "nom.dev/nom/hw/raw"
+
+// Memory is how physical memory is shown to this package.
+type Memory = raw.Memory
 
 // Signature is the first four bytes of a table, little endian.
 type Signature uint32
@@ -55,29 +56,29 @@ const maxTable = 16 << 20
 type Table []byte
 
 // Signature is the table's signature.
-func (t Table) Signature() Signature { return Signature(u32(t, 0)) }
+func (t Table) Signature() Signature { return Signature(raw.U32(t, 0)) }
 
 // Revision is the table's revision.
-func (t Table) Revision() uint8 { return u8(t, 8) }
+func (t Table) Revision() uint8 { return raw.U8(t, 8) }
 
 // Load reads the table at an address.
 func Load(mem Memory, address uint64) (Table, Problem) {
 	if address == 0 {
 		return nil, Absent
 	}
-	header := show(mem, address, HeaderSize)
+	header := raw.Show(mem, address, HeaderSize)
 	if header == nil {
 		return nil, Unreadable
 	}
-	n := uint64(u32(header, 4))
+	n := uint64(raw.U32(header, 4))
 	if n < HeaderSize || n > maxTable {
 		return nil, Length
 	}
-	t := show(mem, address, n)
+	t := raw.Show(mem, address, n)
 	if t == nil {
 		return nil, Unreadable
 	}
-	if sum(t) != 0 {
+	if raw.Sum(t) != 0 {
 		return nil, Checksum
 	}
 	return t, None
@@ -98,20 +99,20 @@ const (
 // FindRSDP looks for the RSDP where a BIOS puts it: in the first kilobyte of the extended BIOS data area, then below 1 MiB.
 // Machines started by UEFI or PVH say where it is; do not scan there. ACPI 6.5, 5.2.5.1.
 func FindRSDP(mem Memory) (uint64, bool) {
-	ebda := uint64(u16(show(mem, ebdaPointer, 2), 0)) << 4
+	ebda := uint64(raw.U16(raw.Show(mem, ebdaPointer, 2), 0)) << 4
 	if ebda != 0 {
-		if at, ok := scan(show(mem, ebda, ebdaSize)); ok {
+		if at, ok := scan(raw.Show(mem, ebda, ebdaSize)); ok {
 			return ebda + at, true
 		}
 	}
-	at, ok := scan(show(mem, biosStart, biosSize))
+	at, ok := scan(raw.Show(mem, biosStart, biosSize))
 	return biosStart + at, ok
 }
 
 func scan(b []byte) (uint64, bool) {
-	for at := 0; at+rsdpSize1 <= len(b); at += rsdpAlign {
-		if u64(b, uint64(at)) == rsdpSignature && sum(b[at:at+rsdpSize1]) == 0 {
-			return uint64(at), true
+	for at := uint64(0); at+rsdpSize1 <= uint64(len(b)); at += rsdpAlign {
+		if raw.U64(b, at) == rsdpSignature && raw.Sum(raw.Cut(b, at, rsdpSize1)) == 0 {
+			return at, true
 		}
 	}
 	return 0, false
@@ -125,24 +126,24 @@ type Root struct {
 
 // Open reads the RSDP at an address and the list of tables behind it.
 func Open(mem Memory, rsdp uint64) (Root, Problem) {
-	b := show(mem, rsdp, rsdpSize1)
+	b := raw.Show(mem, rsdp, rsdpSize1)
 	if b == nil {
 		return Root{}, Unreadable
 	}
-	if u64(b, 0) != rsdpSignature {
+	if raw.U64(b, 0) != rsdpSignature {
 		return Root{}, Unknown
 	}
-	if sum(b) != 0 {
+	if raw.Sum(b) != 0 {
 		return Root{}, Checksum
 	}
-	if u8(b, 15) >= 2 {
-		if x := show(mem, rsdp, rsdpSize2); x != nil && sum(x) == 0 {
-			if root, problem := openList(mem, u64(x, 24), sigXSDT, 8); problem == None {
+	if raw.U8(b, 15) >= 2 {
+		if x := raw.Show(mem, rsdp, rsdpSize2); x != nil && raw.Sum(x) == 0 {
+			if root, problem := openList(mem, raw.U64(x, 24), sigXSDT, 8); problem == None {
 				return root, None
 			}
 		}
 	}
-	return openList(mem, uint64(u32(b, 16)), sigRSDT, 4)
+	return openList(mem, uint64(raw.U32(b, 16)), sigRSDT, 4)
 }
 
 func openList(mem Memory, address uint64, sig Signature, width uint64) (Root, Problem) {
@@ -153,7 +154,7 @@ func openList(mem Memory, address uint64, sig Signature, width uint64) (Root, Pr
 	if t.Signature() != sig {
 		return Root{}, Unknown
 	}
-	return Root{t[HeaderSize:], width}, None
+	return Root{raw.From(t, HeaderSize), width}, None
 }
 
 // Tables is how many entries the list has.
@@ -170,9 +171,9 @@ func (r Root) Address(i uint64) uint64 {
 		return 0
 	}
 	if r.width == 8 {
-		return u64(r.entries, i*8)
+		return raw.U64(r.entries, i*8)
 	}
-	return uint64(u32(r.entries, i*4))
+	return uint64(raw.U32(r.entries, i*4))
 }
 
 // Find is the nth table (from 0) with a signature. A table that cannot be read is passed over; when none is left, the answer
@@ -181,7 +182,7 @@ func (r Root) Find(mem Memory, sig Signature, nth int) (Table, Problem) {
 	last := Absent
 	for i := uint64(0); i < r.Tables(); i++ {
 		address := r.Address(i)
-		if address == 0 || Signature(u32(show(mem, address, 4), 0)) != sig {
+		if address == 0 || Signature(raw.U32(raw.Show(mem, address, 4), 0)) != sig {
 			continue
 		}
 		t, problem := Load(mem, address)
@@ -204,16 +205,4 @@ func Find(mem Memory, rsdp uint64, sig Signature) (Table, Problem) {
 		return nil, problem
 	}
 	return root.Find(mem, sig, 0)
-}
-
-// show asks for memory and does not trust the answer's length.
-func show(mem Memory, address, n uint64) []byte {
-	if address+n < address {
-		return nil
-	}
-	b := mem(address, n)
-	if uint64(len(b)) < n {
-		return nil
-	}
-	return b[:n]
 }

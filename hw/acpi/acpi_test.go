@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"nom.dev/nom/hw/raw"
 )
 
 // image is the memory of a machine: pieces by physical address. Each folder of testdata holds one, dumped from QEMU 10.0.2 after
@@ -114,7 +116,7 @@ func TestProblems(t *testing.T) {
 		b := make([]byte, 48)
 		copy(b, "APIC")
 		binary.LittleEndian.PutUint32(b[4:], 48)
-		b[9] -= sum(b)
+		b[9] -= raw.Sum(b)
 		change(b)
 		return b
 	}
@@ -159,14 +161,14 @@ func TestFallBackToRSDT(t *testing.T) {
 		copy(b, sig)
 		b = append(b, entry...)
 		b[4] = byte(len(b))
-		b[9] -= sum(b)
+		b[9] -= raw.Sum(b)
 		return b
 	}
 	rsdp := make([]byte, rsdpSize2)
 	copy(rsdp, "RSD PTR ")
 	rsdp[15], rsdp[17], rsdp[20], rsdp[25] = 2, 0x20, rsdpSize2, 0x30
-	rsdp[8] -= sum(rsdp[:rsdpSize1])
-	rsdp[32] -= sum(rsdp)
+	rsdp[8] -= raw.Sum(rsdp[:rsdpSize1])
+	rsdp[32] -= raw.Sum(rsdp)
 	img := image{0x1000: rsdp, 0x2000: list("RSDT", 0, 0x40, 0, 0), 0x3000: list("XSDT", 0, 0x50, 0, 0, 0, 0, 0, 0)}
 	root, problem := Open(img.memory, 0x1000)
 	if problem != None || root.Tables() != 1 || root.Address(0) != 0x5000 {
@@ -277,13 +279,13 @@ func FuzzRoot(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, at uint64) {
 		// Make the checksums hold, so that the fuzzer gets behind them.
 		if at < uint64(len(b)) && len(b)-int(at) >= rsdpSize1 {
-			b[at+8] -= sum(b[at : at+rsdpSize1])
-			list := uint64(u32(b, at+16))
-			if n := uint64(u32(b, list+4)); n >= HeaderSize && cut(b, list, n) != nil {
-				b[list+9] -= sum(b[list : list+n])
+			b[at+8] -= raw.Sum(b[at : at+rsdpSize1])
+			list := uint64(raw.U32(b, at+16))
+			if n := uint64(raw.U32(b, list+4)); n >= HeaderSize && raw.Cut(b, list, n) != nil {
+				b[list+9] -= raw.Sum(b[list : list+n])
 			}
 		}
-		memory := func(address, n uint64) []byte { return cut(b, address, n) }
+		memory := func(address, n uint64) []byte { return raw.Cut(b, address, n) }
 		walk(memory, at)
 		FindRSDP(memory)
 	})

@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // AML opcodes. ACPI 6.5, 20.3.
 const (
 	amlZero    = 0x00
@@ -23,7 +25,7 @@ func SleepTypes(t Table, n uint8) (a, b uint8, ok bool) {
 	aml := t[HeaderSize:]
 	name := uint32('_') | 'S'<<8 | uint32('0'+n)<<16 | '_'<<24
 	for at := uint64(1); at+4 <= uint64(len(aml)); at++ {
-		if u32(aml, at) != name || !defines(aml, at) {
+		if raw.U32(aml, at) != name || !defines(aml, at) {
 			continue
 		}
 		if a, b, ok = sleepPackage(aml, at+4); ok {
@@ -35,20 +37,20 @@ func SleepTypes(t Table, n uint8) (a, b uint8, ok bool) {
 
 // defines says whether the name at an offset is what a Name operator defines.
 func defines(aml []byte, at uint64) bool {
-	if u8(aml, at-1) == amlName {
+	if raw.U8(aml, at-1) == amlName {
 		return true
 	}
-	return at >= 2 && u8(aml, at-1) == amlRoot && u8(aml, at-2) == amlName
+	return at >= 2 && raw.U8(aml, at-1) == amlRoot && raw.U8(aml, at-2) == amlName
 }
 
 // sleepPackage reads the first two elements of a package of integers.
 func sleepPackage(aml []byte, at uint64) (a, b uint8, ok bool) {
-	if u8(aml, at) != amlPackage {
+	if raw.U8(aml, at) != amlPackage {
 		return 0, 0, false
 	}
 	at++
-	at += 1 + uint64(u8(aml, at)>>6) // PkgLength: bits 7:6 of its first byte are how many follow. ACPI 6.5, 20.2.4
-	elements := u8(aml, at)
+	at += 1 + uint64(raw.U8(aml, at)>>6) // PkgLength: bits 7:6 of its first byte are how many follow. ACPI 6.5, 20.2.4
+	elements := raw.U8(aml, at)
 	at++
 	if elements == 0 {
 		return 0, 0, false
@@ -75,11 +77,11 @@ func integer(aml []byte, at uint64) (uint8, uint64, bool) {
 	case amlOnes:
 		return 7, at + 1, true
 	case amlByte:
-		return u8(aml, at+1) & 7, at + 2, at+2 <= uint64(len(aml))
+		return raw.U8(aml, at+1) & 7, at + 2, at+2 <= uint64(len(aml))
 	case amlWord:
-		return u8(aml, at+1) & 7, at + 3, at+3 <= uint64(len(aml))
+		return raw.U8(aml, at+1) & 7, at + 3, at+3 <= uint64(len(aml))
 	case amlDWord:
-		return u8(aml, at+1) & 7, at + 5, at+5 <= uint64(len(aml))
+		return raw.U8(aml, at+1) & 7, at + 5, at+5 <= uint64(len(aml))
 	}
 	return 0, at, false
 }

@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // DMAR describes Intel's IOMMUs. Intel VT-d specification 4.1, chapter 8.
 type DMAR struct{ table Table }
 
@@ -38,10 +40,10 @@ func (t Table) DMAR() (DMAR, bool) {
 }
 
 // AddressBits is the width of the addresses that DMA may use.
-func (d DMAR) AddressBits() uint32 { return uint32(u8(d.table, 36)) + 1 }
+func (d DMAR) AddressBits() uint32 { return uint32(raw.U8(d.table, 36)) + 1 }
 
 // Flags is DMARInterruptRemap and so on.
-func (d DMAR) Flags() uint8 { return u8(d.table, 37) }
+func (d DMAR) Flags() uint8 { return raw.U8(d.table, 37) }
 
 // Next is the structure at a cursor and the cursor of the one after it. Start with 0. Structures too short for their type are
 // passed over; those of other types have only Type set.
@@ -62,21 +64,21 @@ func (d DMAR) Next(cursor uint32) (Remapping, uint32, bool) {
 }
 
 func remapping(b []byte) (Remapping, bool) {
-	r := Remapping{Type: u16(b, 0)}
+	r := Remapping{Type: raw.U16(b, 0)}
 	need := uint64(4)
 	switch r.Type {
 	case DMARUnit:
 		need = 16
-		r.All, r.Segment, r.Base = u8(b, 4)&1 != 0, u16(b, 6), u64(b, 8)
+		r.All, r.Segment, r.Base = raw.U8(b, 4)&1 != 0, raw.U16(b, 6), raw.U64(b, 8)
 	case DMARReserved:
 		need = 24
-		r.Segment, r.Base, r.Limit = u16(b, 6), u64(b, 8), u64(b, 16)
+		r.Segment, r.Base, r.Limit = raw.U16(b, 6), raw.U64(b, 8), raw.U64(b, 16)
 	case DMARATS:
 		need = 8
-		r.All, r.Segment = u8(b, 4)&1 != 0, u16(b, 6)
+		r.All, r.Segment = raw.U8(b, 4)&1 != 0, raw.U16(b, 6)
 	case DMARAffinity:
 		need = 20
-		r.Base, r.Domain = u64(b, 8), u32(b, 16)
+		r.Base, r.Domain = raw.U64(b, 8), raw.U32(b, 16)
 	}
 	if uint64(len(b)) < need {
 		return Remapping{}, false
@@ -111,7 +113,7 @@ func (r Remapping) Scope(cursor uint32) (Scope, uint32, bool) {
 			return Scope{}, cursor, false
 		}
 		if len(b) >= 8 {
-			return Scope{u8(b, 0), u8(b, 4), u8(b, 5), b[6:]}, next, true
+			return Scope{raw.U8(b, 0), raw.U8(b, 4), raw.U8(b, 5), b[6:]}, next, true
 		}
 		cursor = next
 	}
@@ -122,7 +124,7 @@ func (s Scope) Hops() uint32 { return uint32(len(s.path)) / 2 }
 
 // Hop is one step of the path.
 func (s Scope) Hop(i uint32) (device, function uint8) {
-	return u8(s.path, uint64(i)*2) & 31, u8(s.path, uint64(i)*2+1) & 7
+	return raw.U8(s.path, uint64(i)*2) & 31, raw.U8(s.path, uint64(i)*2+1) & 7
 }
 
 // Requester is the source id (bus 15:8, device 7:3, function 2:0) of a device whose path has a single hop; false for one behind

@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // Address is a Generic Address Structure: a register. ACPI 6.5, 5.2.3.2.
 type Address struct {
 	Space    uint8 // SpaceMemory and so on
@@ -20,7 +22,7 @@ const (
 func (a Address) Present() bool { return a.Address != 0 }
 
 func address(b []byte, at uint64) Address {
-	return Address{u8(b, at), u8(b, at+1), u8(b, at+2), u8(b, at+3), u64(b, at+4)}
+	return Address{raw.U8(b, at), raw.U8(b, at+1), raw.U8(b, at+2), raw.U8(b, at+3), raw.U64(b, at+4)}
 }
 
 // FADT is the Fixed ACPI Description Table, as far as nom needs it. ACPI 6.5, 5.2.9.
@@ -82,12 +84,12 @@ func (t Table) FADT() (FADT, bool) {
 		return FADT{}, false
 	}
 	f := FADT{
-		DSDT: uint64(u32(t, 40)), SCI: u16(t, 46), SMICommand: u32(t, 48), ACPIEnable: u8(t, 52),
-		PM1aControl: port(u32(t, 64), u8(t, 89)), PM1bControl: port(u32(t, 68), u8(t, 89)), PMTimer: port(u32(t, 76), u8(t, 91)),
-		Century: u8(t, 108), BootArch: u16(t, 109), Flags: u32(t, 112), Reset: address(t, 116), ResetValue: u8(t, 128),
-		SleepControl: address(t, 244), SleepStatus: address(t, 256), ProfileServer: u8(t, 45) == 4,
+		DSDT: uint64(raw.U32(t, 40)), SCI: raw.U16(t, 46), SMICommand: raw.U32(t, 48), ACPIEnable: raw.U8(t, 52),
+		PM1aControl: port(raw.U32(t, 64), raw.U8(t, 89)), PM1bControl: port(raw.U32(t, 68), raw.U8(t, 89)), PMTimer: port(raw.U32(t, 76), raw.U8(t, 91)),
+		Century: raw.U8(t, 108), BootArch: raw.U16(t, 109), Flags: raw.U32(t, 112), Reset: address(t, 116), ResetValue: raw.U8(t, 128),
+		SleepControl: address(t, 244), SleepStatus: address(t, 256), ProfileServer: raw.U8(t, 45) == 4,
 	}
-	if x := u64(t, 140); x != 0 {
+	if x := raw.U64(t, 140); x != 0 {
 		f.DSDT = x
 	}
 	f.PM1aControl = prefer(f.PM1aControl, address(t, 172))

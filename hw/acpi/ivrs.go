@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // IVRS describes AMD's IOMMUs. AMD I/O Virtualization Technology (IOMMU) specification 3.08, 5.2.
 type IVRS struct{ table Table }
 
@@ -41,7 +43,7 @@ func (t Table) IVRS() (IVRS, bool) {
 }
 
 // Info is the IVinfo field: physical address bits in 14:8, virtual ones in 21:15.
-func (i IVRS) Info() uint32 { return u32(i.table, 36) }
+func (i IVRS) Info() uint32 { return raw.U32(i.table, 36) }
 
 // Next is the block at a cursor and the cursor of the one after it. Start with 0. Blocks too short for their type are passed
 // over; those of other types have only Type and Flags set.
@@ -62,19 +64,19 @@ func (i IVRS) Next(cursor uint32) (IVRSBlock, uint32, bool) {
 }
 
 func ivrsBlock(b []byte) (IVRSBlock, bool) {
-	v := IVRSBlock{Type: u8(b, 0), Flags: u8(b, 1)}
+	v := IVRSBlock{Type: raw.U8(b, 0), Flags: raw.U8(b, 1)}
 	need := uint64(4)
 	switch v.Type {
 	case IVRSUnit10, IVRSUnit11, IVRSUnit40:
 		need = ivrsDeviceEntry4
-		v.Device, v.Capability, v.Base, v.Segment = u16(b, 4), u16(b, 6), u64(b, 8), u16(b, 16)
+		v.Device, v.Capability, v.Base, v.Segment = raw.U16(b, 4), raw.U16(b, 6), raw.U64(b, 8), raw.U16(b, 16)
 		if v.Type != IVRSUnit10 {
 			need = ivrsDeviceEntry8
-			v.Features = u64(b, 24)
+			v.Features = raw.U64(b, 24)
 		}
 	case IVRSMemoryAll, IVRSMemoryOne, IVRSMemoryRange:
 		need = 32
-		v.Device, v.Aux, v.Base, v.Size = u16(b, 4), u16(b, 6), u64(b, 16), u64(b, 24)
+		v.Device, v.Aux, v.Base, v.Size = raw.U16(b, 4), raw.U16(b, 6), raw.U64(b, 16), raw.U64(b, 24)
 	}
 	if uint64(len(b)) < need {
 		return IVRSBlock{}, false
@@ -118,21 +120,21 @@ type IVHDEntry struct {
 
 // Entry is the device entry at a cursor of the unit and the cursor of the one after it. Start with 0.
 func (b IVRSBlock) Entry(cursor uint32) (IVHDEntry, uint32, bool) {
-	kind := u8(b.devices, uint64(cursor))
+	kind := raw.U8(b.devices, uint64(cursor))
 	n := uint64(4) << (kind >> 6)
 	if kind == IVHDNamed {
-		n = 22 + uint64(u8(b.devices, uint64(cursor)+21))
+		n = 22 + uint64(raw.U8(b.devices, uint64(cursor)+21))
 	}
-	d := cut(b.devices, uint64(cursor), n)
+	d := raw.Cut(b.devices, uint64(cursor), n)
 	if d == nil {
 		return IVHDEntry{}, cursor, false
 	}
-	e := IVHDEntry{Type: kind, Device: u16(d, 1), Setting: u8(d, 3)}
+	e := IVHDEntry{Type: kind, Device: raw.U16(d, 1), Setting: raw.U8(d, 3)}
 	switch kind {
 	case IVHDAlias, IVHDAliasStart:
-		e.Source = u16(d, 5)
+		e.Source = raw.U16(d, 5)
 	case IVHDSpecial:
-		e.Handle, e.Source, e.Variety = u8(d, 4), u16(d, 5), u8(d, 7)
+		e.Handle, e.Source, e.Variety = raw.U8(d, 4), raw.U16(d, 5), raw.U8(d, 7)
 	}
 	return e, cursor + uint32(n), true
 }

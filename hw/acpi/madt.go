@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // MADT is the Multiple APIC Description Table. ACPI 6.5, 5.2.12.
 type MADT struct{ table Table }
 
@@ -58,10 +60,10 @@ func (t Table) MADT() (MADT, bool) {
 }
 
 // LocalAddress is the physical address of the local APICs in xAPIC mode; an entry MADTAddress overrules it.
-func (m MADT) LocalAddress() uint32 { return u32(m.table, 36) }
+func (m MADT) LocalAddress() uint32 { return raw.U32(m.table, 36) }
 
 // HasPIC says that the machine has two 8259 controllers, which must be masked.
-func (m MADT) HasPIC() bool { return u32(m.table, 40)&1 != 0 }
+func (m MADT) HasPIC() bool { return raw.U32(m.table, 40)&1 != 0 }
 
 // Next is the entry at a cursor and the cursor of the one after it. Start with 0. Entries too short for their type are passed
 // over; those of other types have only Type set.
@@ -82,39 +84,39 @@ func (m MADT) Next(cursor uint32) (MADTEntry, uint32, bool) {
 }
 
 func madtEntry(b []byte) (MADTEntry, bool) {
-	e := MADTEntry{Type: u8(b, 0)}
+	e := MADTEntry{Type: raw.U8(b, 0)}
 	need := 2
 	switch e.Type {
 	case MADTLocalAPIC:
 		need = 8
-		e.Processor, e.ID, e.Flags = uint32(u8(b, 2)), uint32(u8(b, 3)), u32(b, 4)
+		e.Processor, e.ID, e.Flags = uint32(raw.U8(b, 2)), uint32(raw.U8(b, 3)), raw.U32(b, 4)
 	case MADTIOAPIC:
 		need = 12
-		e.ID, e.Address, e.GSI = uint32(u8(b, 2)), uint64(u32(b, 4)), u32(b, 8)
+		e.ID, e.Address, e.GSI = uint32(raw.U8(b, 2)), uint64(raw.U32(b, 4)), raw.U32(b, 8)
 	case MADTOverride:
 		need = 10
-		e.Source, e.GSI, e.Flags = u8(b, 3), u32(b, 4), uint32(u16(b, 8))
+		e.Source, e.GSI, e.Flags = raw.U8(b, 3), raw.U32(b, 4), uint32(raw.U16(b, 8))
 	case MADTNMISource:
 		need = 8
-		e.Flags, e.GSI = uint32(u16(b, 2)), u32(b, 4)
+		e.Flags, e.GSI = uint32(raw.U16(b, 2)), raw.U32(b, 4)
 	case MADTLocalNMI:
 		need = 6
-		e.Processor, e.Flags, e.LINT = uint32(u8(b, 2)), uint32(u16(b, 3)), u8(b, 5)
+		e.Processor, e.Flags, e.LINT = uint32(raw.U8(b, 2)), uint32(raw.U16(b, 3)), raw.U8(b, 5)
 		if e.Processor == 0xff {
 			e.Processor = MADTAllProcessors
 		}
 	case MADTAddress:
 		need = 12
-		e.Address = u64(b, 4)
+		e.Address = raw.U64(b, 4)
 	case MADTLocalX2APIC:
 		need = 16
-		e.ID, e.Flags, e.Processor = u32(b, 4), u32(b, 8), u32(b, 12)
+		e.ID, e.Flags, e.Processor = raw.U32(b, 4), raw.U32(b, 8), raw.U32(b, 12)
 	case MADTLocalX2NMI:
 		need = 12
-		e.Flags, e.Processor, e.LINT = uint32(u16(b, 2)), u32(b, 4), u8(b, 8)
+		e.Flags, e.Processor, e.LINT = uint32(raw.U16(b, 2)), raw.U32(b, 4), raw.U8(b, 8)
 	case MADTWakeup:
 		need = 16
-		e.Address = u64(b, 8)
+		e.Address = raw.U64(b, 8)
 	}
 	return e, len(b) >= need
 }
@@ -122,18 +124,18 @@ func madtEntry(b []byte) (MADTEntry, bool) {
 // step8 is the entry at a cursor in a table whose entries begin with a byte of type and a byte of length, and where the next
 // one begins. Nil at the end, or when the length is impossible.
 func step8(t []byte, cursor uint32) ([]byte, uint32) {
-	n := uint64(u8(t, uint64(cursor)+1))
+	n := uint64(raw.U8(t, uint64(cursor)+1))
 	if n < 2 {
 		return nil, cursor
 	}
-	return cut(t, uint64(cursor), n), cursor + uint32(n)
+	return raw.Cut(t, uint64(cursor), n), cursor + uint32(n)
 }
 
 // step16 is step8 for entries with 16 bits of length at the given offset.
 func step16(t []byte, cursor, lengthAt, least uint32) ([]byte, uint32) {
-	n := uint64(u16(t, uint64(cursor)+uint64(lengthAt)))
+	n := uint64(raw.U16(t, uint64(cursor)+uint64(lengthAt)))
 	if n < uint64(least) {
 		return nil, cursor
 	}
-	return cut(t, uint64(cursor), n), cursor + uint32(n)
+	return raw.Cut(t, uint64(cursor), n), cursor + uint32(n)
 }

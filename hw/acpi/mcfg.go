@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // ConfigSpace is where the PCI Express configuration space of some buses is mapped: 4 KiB a function, 32 KiB a device, 1 MiB a
 // bus. Base is the address of bus 0, even when First is another. PCI Firmware specification 3.3, 4.1.2.
 type ConfigSpace struct {
@@ -13,11 +15,11 @@ const mcfgHeader, mcfgEntry = 44, 16
 // ConfigSpace is entry number i of an MCFG; false beyond the last one, or when the table is another. Entries whose last bus is
 // before their first are impossible and also end the list.
 func (t Table) ConfigSpace(i uint32) (ConfigSpace, bool) {
-	b := cut(t, mcfgHeader+uint64(i)*mcfgEntry, mcfgEntry)
+	b := raw.Cut(t, mcfgHeader+uint64(i)*mcfgEntry, mcfgEntry)
 	if t.Signature() != SigMCFG || b == nil {
 		return ConfigSpace{}, false
 	}
-	c := ConfigSpace{u64(b, 0), u16(b, 8), u8(b, 10), u8(b, 11)}
+	c := ConfigSpace{raw.U64(b, 0), raw.U16(b, 8), raw.U8(b, 10), raw.U8(b, 11)}
 	return c, c.First <= c.Last
 }
 
@@ -44,9 +46,9 @@ func (t Table) HPET() (HPET, bool) {
 	if t.Signature() != SigHPET || len(t) < 56 {
 		return HPET{}, false
 	}
-	id := u32(t, 36)
+	id := raw.U32(t, 36)
 	return HPET{
-		Block: address(t, 40), Number: u8(t, 52), Comparators: uint8(id>>8&0x1f) + 1, Counter64: id>>13&1 != 0, Legacy: id>>15&1 != 0,
-		MinTick: u16(t, 53),
+		Block: address(t, 40), Number: raw.U8(t, 52), Comparators: uint8(id>>8&0x1f) + 1, Counter64: id>>13&1 != 0, Legacy: id>>15&1 != 0,
+		MinTick: raw.U16(t, 53),
 	}, true
 }

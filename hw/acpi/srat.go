@@ -1,5 +1,7 @@
 package acpi
 
+import "nom.dev/nom/hw/raw"
+
 // Types of SRAT entries. ACPI 6.5, 5.2.16.
 const (
 	SRATLocalAPIC   = 0
@@ -53,19 +55,19 @@ func (s SRAT) Next(cursor uint32) (Affinity, uint32, bool) {
 }
 
 func affinity(b []byte) (Affinity, bool) {
-	a := Affinity{Type: u8(b, 0)}
+	a := Affinity{Type: raw.U8(b, 0)}
 	need := 2
 	switch a.Type {
 	case SRATLocalAPIC:
 		need = 16
-		a.Domain = uint32(u8(b, 2)) | u32(b, 8)&0xffff_ff00
-		a.APICID, a.Flags = uint32(u8(b, 3)), u32(b, 4)
+		a.Domain = uint32(raw.U8(b, 2)) | raw.U32(b, 8)&0xffff_ff00
+		a.APICID, a.Flags = uint32(raw.U8(b, 3)), raw.U32(b, 4)
 	case SRATMemory:
 		need = 40
-		a.Domain, a.Base, a.Size, a.Flags = u32(b, 2), u64(b, 8), u64(b, 16), u32(b, 28)
+		a.Domain, a.Base, a.Size, a.Flags = raw.U32(b, 2), raw.U64(b, 8), raw.U64(b, 16), raw.U32(b, 28)
 	case SRATLocalX2APIC:
 		need = 24
-		a.Domain, a.APICID, a.Flags = u32(b, 4), u32(b, 8), u32(b, 12)
+		a.Domain, a.APICID, a.Flags = raw.U32(b, 4), raw.U32(b, 8), raw.U32(b, 12)
 	}
 	return a, len(b) >= need
 }

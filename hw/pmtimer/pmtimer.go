@@ -65,5 +65,8 @@ func Rate(start, end Sample, wide bool) (hz, bound uint64) {
 
 // scale is clock*Hz/ticks without overflow for all rates a clock may have.
 func scale(clock, ticks uint64) uint64 {
+	if ticks == 0 {
+		return 0
+	}
 	return clock/ticks*Hz + clock%ticks*Hz/ticks
 }

@@ -6,6 +6,8 @@
 // nothing and returns values and slices of the memory it was shown. The loader's bytes are checked like any foreign bytes.
 package pvh
 
+import "nom.dev/nom/hw/raw"
+
 // The ELF note by which a kernel says where its 32-bit entry point is. At entry: protected mode without paging, flat segments,
 // interrupts off, EBX = physical address of the start info.
 const (
@@ -16,9 +18,8 @@ const (
 // Magic is the first word of the start info: "xEn3" with bit 7 of the E set.
 const Magic = 0x336e_c578
 
-// Memory shows n bytes of physical memory at an address, or nil where there is none. Where there is no Go runtime it must be a
-// plain function.
-type Memory func(address, n uint64) []byte
+// Memory is how physical memory is shown to this package.
+type Memory = raw.Memory
 
 // Limits of what is believed. QEMU's map has about ten entries.
 const (
@@ -46,30 +47,30 @@ type StartInfo struct {
 
 // Read reads the start info at a physical address. False when its magic is wrong or a part of it is not in memory.
 func Read(mem Memory, address uint64) (StartInfo, bool) {
-	b := show(mem, address, size0)
-	if b == nil || u32(b, 0) != Magic {
+	b := raw.Show(mem, address, size0)
+	if b == nil || raw.U32(b, 0) != Magic {
 		return StartInfo{}, false
 	}
-	s := StartInfo{Version: u32(b, 4), Flags: u32(b, 8), CommandLine: u64(b, 24), RSDP: u64(b, 32)}
-	if n := uint64(u32(b, 12)); n != 0 {
+	s := StartInfo{Version: raw.U32(b, 4), Flags: raw.U32(b, 8), CommandLine: raw.U64(b, 24), RSDP: raw.U64(b, 32)}
+	if n := uint64(raw.U32(b, 12)); n != 0 {
 		if n > MaxModules {
 			return StartInfo{}, false
 		}
-		if s.modules = show(mem, u64(b, 16), n*moduleSize); s.modules == nil {
+		if s.modules = raw.Show(mem, raw.U64(b, 16), n*moduleSize); s.modules == nil {
 			return StartInfo{}, false
 		}
 	}
 	if s.Version == 0 {
 		return s, true
 	}
-	if b = show(mem, address, size1); b == nil {
+	if b = raw.Show(mem, address, size1); b == nil {
 		return StartInfo{}, false
 	}
-	if n := uint64(u32(b, 48)); n != 0 {
+	if n := uint64(raw.U32(b, 48)); n != 0 {
 		if n > MaxEntries {
 			return StartInfo{}, false
 		}
-		if s.memoryMap = show(mem, u64(b, 40), n*entrySize); s.memoryMap == nil {
+		if s.memoryMap = raw.Show(mem, raw.U64(b, 40), n*entrySize); s.memoryMap == nil {
 			return StartInfo{}, false
 		}
 	}
@@ -102,8 +103,8 @@ func (s StartInfo) Entry(i uint32) (Entry, bool) {
 	if i >= s.Entries() {
 		return Entry{}, false
 	}
-	b := s.memoryMap[i*entrySize:]
-	return Entry{u64(b, 0), u64(b, 8), u32(b, 16)}, true
+	b := raw.From(s.memoryMap, uint64(i)*entrySize)
+	return Entry{raw.U64(b, 0), raw.U64(b, 8), raw.U32(b, 16)}, true
 }
 
 // Pages is the whole pages inside the entry, as first byte and first byte after; both 0 when there are none or when the entry
@@ -134,8 +135,8 @@ func (s StartInfo) Module(i uint32) (Module, bool) {
 	if i >= s.Modules() {
 		return Module{}, false
 	}
-	b := s.modules[i*moduleSize:]
-	return Module{u64(b, 0), u64(b, 8), u64(b, 16)}, true
+	b := raw.From(s.modules, uint64(i)*moduleSize)
+	return Module{raw.U64(b, 0), raw.U64(b, 8), raw.U64(b, 16)}, true
 }
 
 // String is the NUL-terminated string at a physical address, without the NUL; false when there is none, or no NUL within
@@ -145,36 +146,14 @@ func String(mem Memory, address uint64) ([]byte, bool) {
 		return nil, false
 	}
 	for n := uint64(0); n < MaxCommandLine; n++ {
-		b := show(mem, address+n, 1)
+		b := raw.Show(mem, address+n, 1)
 		if b == nil {
 			return nil, false
 		}
-		if b[0] == 0 {
-			s := show(mem, address, n)
+		if raw.U8(b, 0) == 0 {
+			s := raw.Show(mem, address, n)
 			return s, s != nil || n == 0
 		}
 	}
 	return nil, false
-}
-
-// show asks for memory and does not trust the answer's length.
-func show(mem Memory, address, n uint64) []byte {
-	if address+n < address {
-		return nil
-	}
-	b := mem(address, n)
-	if uint64(len(b)) < n {
-		return nil
-	}
-	return b[:n]
-}
-
-// u32 and u64 read little-endian words of slices that are long enough.
-func u32(b []byte, at uint64) uint32 {
-	b = b[at : at+4]
-	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
-}
-
-func u64(b []byte, at uint64) uint64 {
-	return uint64(u32(b, at)) | uint64(u32(b, at+4))<<32
 }
