@@ -7,7 +7,7 @@
 set -euo pipefail
 
 readonly WANT_MAJOR=9 WANT_MINOR=2
-readonly SOURCES=${NOM_SOURCES_DIR:-/etc/apt}
+readonly ETC=${NOM_TEST_ETC:-/etc} # its test has another
 
 say() { printf 'install-qemu: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -39,7 +39,7 @@ as_root() {
 mirror() {
   local suite=$1 files=()
   shopt -s nullglob
-  files=("$SOURCES"/sources.list.d/*.sources)
+  files=("$ETC/apt"/sources.list.d/*.sources)
   if [ ${#files[@]} -gt 0 ]; then
     awk -v suite="$suite" '
       function flush() { if (deb && has && uri && !off && !done++) print uri, key; deb = has = off = 0; uri = key = "" }
@@ -54,8 +54,8 @@ mirror() {
       field == "signed-by:" && $2 ~ /^\// { key = $2 }
       END { flush() }' "${files[@]}"
   fi
-  files=("$SOURCES"/sources.list.d/*.list)
-  [ ! -f "$SOURCES/sources.list" ] || files=("$SOURCES/sources.list" "${files[@]}")
+  files=("$ETC/apt"/sources.list.d/*.list)
+  [ ! -f "$ETC/apt/sources.list" ] || files=("$ETC/apt/sources.list" "${files[@]}")
   [ ${#files[@]} -gt 0 ] || return 0
   awk -v suite="$suite" '
     $1 == "deb" {
@@ -80,8 +80,8 @@ add_backports() {
     return
   fi
   read -r uri key < <(mirror "$base"; echo) || true
-  [ -n "$uri" ] || die "found no source of $base in $SOURCES: add $base-backports by hand, then run this again"
-  local file=$SOURCES/sources.list.d/nom-backports.list
+  [ -n "$uri" ] || die "found no source of $base in $ETC/apt: add $base-backports by hand, then run this again"
+  local file=$ETC/apt/sources.list.d/nom-backports.list
   say "adding $base-backports to apt's sources, in $file"
   printf 'deb %s%s %s-backports main\n' "${key:+[signed-by=$key] }" "$uri" "$base" | as_root tee "$file" >/dev/null
 }
@@ -99,7 +99,7 @@ main() {
   fi
   local ID='' VERSION_ID='' VERSION_CODENAME='' PRETTY_NAME=''
   # shellcheck source=/dev/null
-  [ ! -r /etc/os-release ] || . /etc/os-release
+  [ ! -r "$ETC/os-release" ] || . "$ETC/os-release"
   command -v apt-get >/dev/null ||
     die "no apt-get on ${PRETTY_NAME:-this system}: install QEMU $WANT_MAJOR.$WANT_MINOR or later (qemu-system-x86_64) yourself"
   case $ID:${VERSION_ID%%.*} in
@@ -117,5 +117,4 @@ main() {
 install a newer one (Debian 13, Ubuntu 25.04 and later have it) and set NOM_QEMU to its path"
 }
 
-# Sourced by its test; otherwise it runs.
-[ "${BASH_SOURCE[0]}" != "$0" ] || main
+main
