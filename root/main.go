@@ -1,0 +1,193 @@
+// Root is the program of the root container: the first program on a machine, to which the nonkernel gives everything. It
+// starts the programs of the machine image, each in a container of its own, passes on what they print, starts them
+// again when they are to be, reports what became of them, and switches the machine off when all have ended.
+//
+// # Policy
+//
+// Memory: root keeps 32 MiB. A program gets what the manifest says, or an equal part of the rest, but at most half of the
+// machine (256 MiB on a small one). Cores: see cores.go. With the manifest's option "parallel" = N, at most N programs run
+// at a time; one that does not fit in what is free waits until others have ended.
+//
+// Exit codes: a program's own; 126 when it could not be started; 137 when it was killed, used memory it did not have, or
+// lost its parent; 139 when its virtual machine shut down or did what none may. The machine's is that of the first
+// program, in the order of the manifest, that failed.
+//
+// # Outside
+//
+// The console is the first serial port (lines "name| text"), events for the nom command go to the second (package api).
+// Root holds all I/O ports and writes to them directly.
+//
+// The program must never trust what a container prints or does, and never end before its children have.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/abi/bundle"
+	"nom.dev/nom/abi/manifest"
+	"nom.dev/nom/api"
+	"nom.dev/nom/lib/container"
+	"nom.dev/nom/metal"
+)
+
+func main() {
+	if !metal.InContainer() {
+		fmt.Fprintln(os.Stderr, "root: it runs in the root container of a nom machine only: start one with \"nom boot\"")
+		os.Exit(1)
+	}
+	report := newReporter(newUART(realPorts{}, com1), newUART(realPorts{}, com2))
+	code, err := run(report)
+	if err != nil {
+		// No event "done": that is how the nom command learns that the machine failed.
+		report.say("the machine cannot go on: %v", err)
+		code = 1
+	} else {
+		report.send(api.Event{Event: api.EventDone, Code: code})
+	}
+	powerOff(code)
+	os.Exit(code)
+}
+
+// run starts everything and waits for its end.
+func run(report *reporter) (int, error) {
+	boot := metal.BootPage()
+	files, err := bundle.Open(metal.RangeBytes(boot.Bundle))
+	if err != nil {
+		return 0, fmt.Errorf("the bundle of the machine image: %w", err)
+	}
+	raw, _, ok := files.File(bundle.Manifest)
+	if !ok {
+		return 0, fmt.Errorf("no %s in the bundle of the machine image", bundle.Manifest)
+	}
+	m, err := manifest.Parse(raw)
+	if err != nil {
+		return 0, err
+	}
+	parallel, err := readOptions(m.Options)
+	if err != nil {
+		return 0, err
+	}
+	platform, _, err := container.Images()
+	if err != nil {
+		return 0, err
+	}
+	own, err := container.OwnStatus()
+	if err != nil {
+		return 0, err
+	}
+	cores := ownCores(boot, metal.EventPage())
+	report.machine(len(cores), int64(own.Pages+own.Overhead)*abi.PageSize, boot.TSCHz)
+	l := &machineLauncher{files: files, platform: platform, seeds: rand.NewChaCha8(seed(boot))}
+	s := newSupervisor(m, parallel, cores, newMemory(own.Pages, own.Given), l, report, boot.TSCHz)
+	return s.run(), nil
+}
+
+// readOptions reads the manifest's options: parallel. Others are errors, as unknown fields are.
+func readOptions(options map[string]json.RawMessage) (parallel int, err error) {
+	for name, value := range options {
+		if name != "parallel" {
+			return 0, fmt.Errorf("manifest: option %q is not known: build the image and the system together", name)
+		}
+		if err := json.Unmarshal(value, &parallel); err != nil || parallel < 0 {
+			return 0, fmt.Errorf("manifest: option parallel is %s, and must be a number from 0 on", value)
+		}
+	}
+	return parallel, nil
+}
+
+// ownCores lists the cores that root can give away, its own first.
+func ownCores(boot *abi.BootPage, page *abi.EventPage) []uint32 {
+	cores := []uint32{atomic.LoadUint32(&page.Core[0])}
+	if cores[0] == abi.NoCore {
+		cores[0] = 0
+	}
+	n := boot.NumCPUs
+	for i := range page.Core {
+		if c := atomic.LoadUint32(&page.Core[i]); c != abi.NoCore && c >= n {
+			n = c + 1
+		}
+	}
+	for c := range n {
+		if c != cores[0] {
+			cores = append(cores, c)
+		}
+	}
+	return cores
+}
+
+// seed is what all random numbers of this machine's programs come from.
+func seed(boot *abi.BootPage) [32]byte {
+	s := boot.Seed
+	for i, tsc := 0, metal.TSC(); i < 8; i++ {
+		s[i] ^= byte(tsc >> (8 * i))
+	}
+	return s
+}
+
+// machineLauncher starts the programs of the bundle.
+type machineLauncher struct {
+	files    *bundle.Bundle
+	platform []byte
+	seeds    *rand.ChaCha8
+}
+
+func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores []container.Slots, output func(int, []byte)) (running, error) {
+	program, _, ok := l.files.File(spec.Program)
+	if !ok {
+		return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Program)
+	}
+	cfg := container.Config{Name: spec.Name, Pages: pages, Cores: cores, Program: program, Platform: l.platform,
+		Args: spec.Args, Env: environment(spec), Output: output, Nested: container.CanNest(program)}
+	if spec.Files != "" {
+		if cfg.Files, _, ok = l.files.File(spec.Files); !ok {
+			return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Files)
+		}
+	}
+	for i := 0; i < len(cfg.Seed); i += 8 {
+		for k, v := 0, l.seeds.Uint64(); k < 8; k++ {
+			cfg.Seed[i+k] = byte(v >> (8 * k))
+		}
+	}
+	c, err := container.Launch(cfg)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return c, nil
+}
+
+// explain adds what to do about the one error that a user can cause.
+func explain(err error) error {
+	if errors.Is(err, abi.ENOSPC) {
+		return fmt.Errorf("%w: a machine can have %d containers at a time", err, abi.MaxContainers)
+	}
+	return err
+}
+
+// environment is the program's environment with its working directory in it.
+func environment(spec *manifest.Container) []string {
+	if spec.Dir == "" || spec.Dir == "/" {
+		return spec.Env
+	}
+	return append([]string{"PWD=" + spec.Dir}, spec.Env...)
+}
+
+// Ports that switch the machine off.
+const (
+	debugExit = 0xf4   // QEMU's isa-debug-exit: QEMU ends with code<<1 | 1
+	pm1aQ35   = 0x604  // PM1a control of QEMU's q35 and pc machines (ACPI 6.5 section 4.8.3.2.1)
+	slpEnable = 0x2000 // SLP_EN, SLP_TYP 0
+)
+
+// powerOff switches the machine off, in the ways that QEMU has.
+func powerOff(code int) {
+	metal.Outl(debugExit, uint32(code))
+	metal.Outw(pm1aQ35, slpEnable)
+	time.Sleep(time.Second)
+}
