@@ -11,7 +11,7 @@ import (
 const page = abi.PageSize
 
 func TestAttach(t *testing.T) {
-	const memory = 40 << 20
+	const memory = 36 << 20
 	for _, c := range []struct {
 		name  string
 		pages uint64
@@ -446,5 +446,57 @@ func TestSteadyState(t *testing.T) {
 		if got := testing.AllocsPerRun(50, c.f); got != 0 {
 			t.Errorf("%s: got %v allocations, want 0", c.name, got)
 		}
+	}
+}
+
+// TestReclaimInSteps: a large demand takes several steps, and first what has been granted again but is not in place.
+func TestReclaimInSteps(t *testing.T) {
+	m := boot(t)
+	v := m.root.VCPUs[0]
+	child := m.create(t, m.root, "child", 1, 9000, 64<<20)
+	id := uint64(child.ID)
+	m.start(t, child)
+	w := child.VCPUs[0]
+	m.must(t, w, abi.CallReturnPages, 0x10_0000, abi.ReturnMax)
+	m.must(t, w, abi.CallReturnPages, 0x110_0000, 1000)
+	m.must(t, v, abi.CallGrantPages, id, abi.ReturnMax+1000)
+	if child.restore != 1000 {
+		t.Fatalf("%d holes wait, want 1000", child.restore)
+	}
+	limit := child.limit
+	m.must(t, v, abi.CallReclaimPages, id, 7000, 0)
+	steps := 0
+	for m.k.Step() {
+		m.check(t)
+		steps++
+	}
+	if child.granted != 2000 || child.restore != 0 || child.limit != limit || steps < 2 {
+		t.Errorf("granted %d, %d holes wait, limit %d, %d steps", child.granted, child.restore, child.limit, steps)
+	}
+	m.must(t, v, abi.CallGrantPages, id, 7000) // all holes come back before the limit moves
+	for child.restore > 0 {
+		m.call(w, abi.CallReturnPages, 0x10_0000, 1)
+	}
+	m.check(t)
+	if child.limit != limit || child.holes > 1 {
+		t.Errorf("limit %d with %d holes, want %d", child.limit, child.holes, limit)
+	}
+}
+
+func TestNextTick(t *testing.T) {
+	m := boot(t)
+	if got := m.k.NextTick(); got != 0 {
+		t.Errorf("got %d, want 0: nothing is due", got)
+	}
+	child := m.create(t, m.root, "child", 1, 100, 1<<20)
+	m.must(t, m.root.VCPUs[0], abi.CallReclaimPages, uint64(child.ID), 1, 3000)
+	m.must(t, m.root.VCPUs[0], abi.CallGrantCore, uint64(child.ID), 0, 1, 1)
+	m.must(t, m.root.VCPUs[0], abi.CallReclaimCore, uint64(child.ID), 0, 1, 5000)
+	for _, want := range []uint64{3_000_000, 5_000_000, 0} {
+		if got := m.k.NextTick(); got != want {
+			t.Errorf("got %d, want %d", got, want)
+		}
+		m.f.now = want
+		m.k.Tick(want)
 	}
 }
