@@ -69,7 +69,8 @@ func run(boot *abi.BootPage) error {
 	for c := range m.Endings() {
 		report(c)
 		if c == root {
-			return errors.New("the root container has ended")
+			_, code, _ := c.End()
+			return fmt.Errorf("the root container has ended with code %d", code)
 		}
 	}
 	return nil

@@ -43,6 +43,7 @@ func (k *Kernel) NewRoot(spec RootSpec) (*Container, error) {
 	}
 	c.ports, c.portTotal = newPortMap(k.cfg.Ports)
 	k.root = c
+	k.m.Ports(c)
 	k.update(c)
 	return c, nil
 }

@@ -39,6 +39,7 @@ func boot(bootPA uint64) {
 	c.initTables()
 	initAPIC(c)
 	if host {
+		readFirmware(b)
 		measureClock(b)
 	}
 	startClock(b)

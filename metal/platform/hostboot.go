@@ -1,23 +1,26 @@
 package main
 
-import "nom.dev/nom/abi"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/acpi"
+)
 
 // What only the bare machine needs at boot: memory from the PVH start info (Xen public/arch-x86/hvm/start_info.h), CPUs and the
 // PM timer from ACPI, the real-time clock.
 
 const (
-	pvhMagic      = 0x336e_c578
-	pvhRAM        = 1
-	minHostPool   = 32 << 20
-	maxHostPool   = 256 << 20
-	lowestMemory  = 1 << 20
-	firmwareFWCfg = 0x510
+	pvhMagic     = 0x336e_c578
+	pvhRAM       = 1
+	minHostPool  = 32 << 20
+	maxHostPool  = 256 << 20
+	lowestMemory = 1 << 20
 )
 
 var (
 	apicIDs      [maxCPUs]uint64
-	pmTimerPort  uint64 = 0x608
-	acpiPM1aPort uint64 = 0x604
+	pmTimerPort  uint64
+	acpiPM1aPort uint64
+	acpiSleep    uint64 // what to write there to switch off
 )
 
 // findMemory splits memory between the platform's pool (BootPage.Free) and the nonkernel (BootPage.Managed).
@@ -48,7 +51,6 @@ func findMemory(b *abi.BootPage) {
 		b.HostPool = min(max(total/16, minHostPool), maxHostPool)
 	}
 	splitMemory(b, ram[:count])
-	b.NumCPUs = countCPUs()
 }
 
 // above cuts off what lies below a, at page boundaries.
@@ -82,15 +84,42 @@ func splitMemory(b *abi.BootPage, ram []abi.Range) {
 	}
 }
 
-// countCPUs reads QEMU's firmware configuration: key 5 is the number of CPUs.
-func countCPUs() uint32 {
-	outw(firmwareFWCfg, 5)
-	n := uint32(inb(firmwareFWCfg + 1))
-	n = min(max(n, 1), maxCPUs)
-	for i := range apicIDs {
-		apicIDs[i] = uint64(i)
+// readFirmware takes CPUs, PM timer and power-off from the ACPI tables; the final page tables are in force.
+func readFirmware(b *abi.BootPage) {
+	if b.RSDP == 0 {
+		b.RSDP, _ = acpi.FindRSDP(firmwareMemory)
 	}
-	return n
+	t, problem := acpi.Find(firmwareMemory, b.RSDP, acpi.SigMADT)
+	madt, ok := t.MADT()
+	if problem != 0 || !ok {
+		fatal("no usable ACPI MADT: the CPUs are unknown")
+	}
+	for e, at, ok := madt.Next(0); ok && b.NumCPUs < maxCPUs; e, at, ok = madt.Next(at) {
+		if e.Usable() {
+			apicIDs[b.NumCPUs] = uint64(e.ID)
+			b.NumCPUs++
+		}
+	}
+	t, problem = acpi.Find(firmwareMemory, b.RSDP, acpi.SigFADT)
+	fadt, ok := t.FADT()
+	if problem != 0 || !ok || !fadt.PMTimer.Present() {
+		fatal("no ACPI PM timer: the clocks cannot be measured")
+	}
+	pmTimerPort = fadt.PMTimer.Address
+	acpiPM1aPort = fadt.PM1aControl.Address
+	if dsdt, problem := acpi.Load(firmwareMemory, fadt.DSDT); problem == 0 {
+		if a, _, ok := acpi.SleepTypes(dsdt, 5); ok {
+			acpiSleep = uint64(acpi.PM1Sleep(a))
+		}
+	}
+}
+
+// firmwareMemory is what the ACPI parser reads through.
+func firmwareMemory(address, n uint64) []byte {
+	if address+n < address || address+n > bootPage.MemoryTop {
+		return nil
+	}
+	return bytesAt(direct(address), n)
 }
 
 func measureClock(b *abi.BootPage) {
@@ -132,7 +161,7 @@ func civil(y, m, d uint64) uint64 {
 }
 
 func powerOffACPI() {
-	if host {
-		outw(acpiPM1aPort, 0x2000)
+	if host && acpiSleep != 0 {
+		outw(acpiPM1aPort, acpiSleep)
 	}
 }
