@@ -29,8 +29,8 @@ type account struct {
 // shortage is how much of the pool must be withheld before need pages can be given away.
 func (a account) shortage(need uint64) uint64 {
 	use := a.pool - min(a.pool, a.withheld)
-	spare := a.granted - min(a.granted, a.given+use)
-	return need - min(need, spare)
+	sum := use + a.given + need
+	return sum - min(sum, a.granted)
 }
 
 // Overhead is the most that a container costs its parent beside its grant: the nonkernel's page tables for its whole
