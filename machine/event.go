@@ -14,30 +14,6 @@ import (
 // MaxLine is the longest event that a machine may send, in bytes.
 const MaxLine = 1 << 20
 
-// Event is one message of the root container; see package api for its fields and words.
-type Event = api.Event
-
-// Stats is what one container used.
-type Stats = api.Stats
-
-// Words of the protocol.
-const (
-	EventMachine = api.EventMachine
-	EventStart   = api.EventStart
-	EventOutput  = api.EventOutput
-	EventExit    = api.EventExit
-	EventRestart = api.EventRestart
-	EventDone    = api.EventDone
-
-	ReasonExit        = api.ReasonExit
-	ReasonKilled      = api.ReasonKilled
-	ReasonShutdown    = api.ReasonShutdown
-	ReasonMemory      = api.ReasonMemory
-	ReasonIllegal     = api.ReasonIllegal
-	ReasonParent      = api.ReasonParent
-	ReasonStartFailed = api.ReasonStartFailed
-)
-
 // ErrGarbage is part of the error for bytes on the event port that are not an event.
 var ErrGarbage = errors.New("not an event")
 
@@ -49,11 +25,11 @@ func newEventReader(r io.Reader) *eventReader {
 }
 
 // next returns the next event, io.EOF after the last one, or an error that wraps ErrGarbage.
-func (e *eventReader) next() (Event, error) {
+func (e *eventReader) next() (api.Event, error) {
 	for {
 		line, err := e.line()
 		if err != nil {
-			return Event{}, err
+			return api.Event{}, err
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		if len(line) == 0 {
@@ -86,13 +62,13 @@ func (e *eventReader) line() ([]byte, error) {
 	}
 }
 
-func decodeEvent(line []byte) (Event, error) {
-	var ev Event
+func decodeEvent(line []byte) (api.Event, error) {
+	var ev api.Event
 	if err := json.Unmarshal(line, &ev); err != nil {
-		return Event{}, fmt.Errorf("%w: %s (%v)", ErrGarbage, excerpt(line), err)
+		return api.Event{}, fmt.Errorf("%w: %s (%v)", ErrGarbage, excerpt(line), err)
 	}
 	if ev.Event == "" {
-		return Event{}, fmt.Errorf("%w: no \"event\" in %s", ErrGarbage, excerpt(line))
+		return api.Event{}, fmt.Errorf("%w: no \"event\" in %s", ErrGarbage, excerpt(line))
 	}
 	return ev, nil
 }

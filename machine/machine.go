@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"nom.dev/nom/api"
 )
 
 // Machine is a running (or ended) QEMU.
@@ -128,7 +130,7 @@ func (b *bestEffort) Write(p []byte) (int, error) {
 
 // Next returns the next event. It returns io.EOF when the machine has closed the port, and an error that wraps
 // ErrGarbage when it sent something that is no event; reading may go on after that.
-func (m *Machine) Next() (Event, error) { return m.events.next() }
+func (m *Machine) Next() (api.Event, error) { return m.events.next() }
 
 // Kill ends the machine at once. It may be called at any time, by anybody, more than once.
 func (m *Machine) Kill() {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"nom.dev/nom/api"
 	"nom.dev/nom/machine"
 	"nom.dev/nom/machine/machinetest"
 )
@@ -26,7 +27,7 @@ const (
 func TestMain(m *testing.M) {
 	if image := os.Getenv(asTool); image != "" {
 		os.Unsetenv(asTool)
-		machine.Run(context.Background(), machine.Config{Image: image}, func(machine.Event) {})
+		machine.Run(context.Background(), machine.Config{Image: image}, func(api.Event) {})
 		return
 	}
 	if os.Getenv(asQEMU) != "" {
@@ -65,8 +66,8 @@ func TestRun(t *testing.T) {
 		exit 7`)
 	var console bytes.Buffer
 	c.Console = &console
-	var got []machine.Event
-	code, err := machine.Run(t.Context(), c, func(ev machine.Event) { got = append(got, ev) })
+	var got []api.Event
+	code, err := machine.Run(t.Context(), c, func(ev api.Event) { got = append(got, ev) })
 	if err != nil || code != 3 {
 		t.Fatalf("got code %d, error %v", code, err)
 	}
@@ -107,7 +108,7 @@ func TestFailures(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := fake(t, "console before it\n"+tt.script)
-			_, err := machine.Run(t.Context(), c, func(machine.Event) {})
+			_, err := machine.Run(t.Context(), c, func(api.Event) {})
 			var f *machine.Failure
 			if !errors.As(err, &f) {
 				t.Fatalf("got %v, want a failure", err)
@@ -129,7 +130,7 @@ func TestFailures(t *testing.T) {
 func TestStaysOn(t *testing.T) {
 	pid := filepath.Join(t.TempDir(), "pid")
 	c := fake(t, "pid "+pid+"\nevent {\"event\":\"done\",\"code\":5}\nhang")
-	code, err := machine.Run(t.Context(), c, func(machine.Event) {})
+	code, err := machine.Run(t.Context(), c, func(api.Event) {})
 	if code != 5 || err != nil {
 		t.Errorf("got code %d, error %v", code, err)
 	}
@@ -145,7 +146,7 @@ func TestCancel(t *testing.T) {
 		readPid(t, pid)
 		cancel(why)
 	}()
-	if _, err := machine.Run(ctx, c, func(machine.Event) {}); !errors.Is(err, why) {
+	if _, err := machine.Run(ctx, c, func(api.Event) {}); !errors.Is(err, why) {
 		t.Errorf("got %v, want %v", err, why)
 	}
 	wantGone(t, readPid(t, pid))

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"nom.dev/nom/api"
 	"nom.dev/nom/machine"
 )
 
@@ -29,9 +30,9 @@ func TestQEMU(t *testing.T) {
 	for _, icount := range []bool{false, true} {
 		image := writeImage(t, "hello console\n", `{"event":"machine","cpus":3}`+"\n"+`{"event":"done","code":21}`+"\n", 21)
 		var console bytes.Buffer
-		var got []machine.Event
+		var got []api.Event
 		c := machine.Config{Image: image, CPUs: 2, Memory: 128 << 20, Accel: machine.TCG, Icount: icount, Console: &console}
-		code, err := machine.Run(t.Context(), c, func(ev machine.Event) { got = append(got, ev) })
+		code, err := machine.Run(t.Context(), c, func(ev api.Event) { got = append(got, ev) })
 		if err != nil || code != 21 {
 			t.Fatalf("icount %v: code %d, error %v", icount, code, err)
 		}
@@ -50,7 +51,7 @@ func TestQEMUStops(t *testing.T) {
 	run := func(c machine.Config) *machine.Failure {
 		t.Helper()
 		c.Accel = machine.TCG
-		_, err := machine.Run(t.Context(), c, func(machine.Event) {})
+		_, err := machine.Run(t.Context(), c, func(api.Event) {})
 		var f *machine.Failure
 		if !errors.As(err, &f) {
 			t.Fatalf("got %v, want a failure", err)

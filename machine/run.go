@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"nom.dev/nom/api"
 )
 
 // grace is how long a machine may take to switch itself off after its last event, and to print what it has to say
@@ -39,7 +41,7 @@ func (f *Failure) Unwrap() error { return f.Err }
 
 // Run starts a machine, hands every event to handle and returns the code of its "done" event when it has ended. The
 // error is a *Failure if the machine ended before it was done. handle runs on the caller's goroutine.
-func Run(ctx context.Context, c Config, handle func(Event)) (code int, err error) {
+func Run(ctx context.Context, c Config, handle func(api.Event)) (code int, err error) {
 	m, err := Start(ctx, c)
 	if err != nil {
 		return 0, err
@@ -54,7 +56,7 @@ func Run(ctx context.Context, c Config, handle func(Event)) (code int, err error
 			return 0, m.fail(ctx, err)
 		}
 		handle(ev)
-		if ev.Event == EventDone {
+		if ev.Event == api.EventDone {
 			m.waitGrace()
 			return ev.Code, nil
 		}

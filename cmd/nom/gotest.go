@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nom.dev/nom/abi/manifest"
+	"nom.dev/nom/api"
 	"nom.dev/nom/image"
 	"nom.dev/nom/machine"
 )
@@ -223,9 +224,9 @@ func (a *app) bootTests(p *packer, o *testOptions, r *testReport, batch []*testP
 		limit = time.AfterFunc(d+time.Minute, func() { cancel(fmt.Errorf("%w: no package was done for %v", errTimeout, d+time.Minute)) })
 		defer limit.Stop()
 	}
-	_, err = machine.Run(ctx, config, func(ev machine.Event) {
+	_, err = machine.Run(ctx, config, func(ev api.Event) {
 		r.handle(ev)
-		if ev.Event == machine.EventExit && limit != nil {
+		if ev.Event == api.EventExit && limit != nil {
 			limit.Reset(o.machine.timeout + time.Minute)
 		}
 	})

@@ -124,7 +124,7 @@ const maxName = 48
 
 // unique makes names that containers can have, each different: the second hello is called hello-2.
 func unique(programs []program) {
-	taken := map[string]bool{}
+	taken := map[string]bool{nonkernelName: true, platformName: true, rootName: true}
 	for i := range programs {
 		p := &programs[i]
 		name := cleanName(p.name)
@@ -143,7 +143,8 @@ func cleanName(name string) string {
 			return '_'
 		}
 		return r
-	}, strings.TrimLeft(name, "._-"))
+	}, name)
+	name = strings.TrimLeft(name, "._-")
 	name = name[:min(len(name), maxName)]
 	if manifest.CheckName(name) != nil {
 		return "program"

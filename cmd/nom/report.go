@@ -10,16 +10,16 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nom.dev/nom/machine"
+	"nom.dev/nom/api"
 )
 
 // containerResult is what is known about a container when the machine has ended. Its JSON form is stable.
 type containerResult struct {
 	Name   string `json:"name"`
 	Code   int    `json:"code"`
-	Reason string `json:"reason"` // see machine.ReasonExit; "lost" when the machine ended first
+	Reason string `json:"reason"` // see api.ReasonExit; "lost" when the machine ended first
 	Error  string `json:"error,omitempty"`
-	machine.Stats
+	api.Stats
 	started bool
 }
 
@@ -44,6 +44,17 @@ type outputLine struct {
 	Data      []byte `json:"data,omitempty"` // the bytes, only when Text could not hold them
 }
 
+// eventLine is the JSON form of an event without output or result.
+type eventLine struct {
+	Event     string          `json:"event"`
+	Version   json.RawMessage `json:"version,omitempty"`
+	CPUs      int             `json:"cpus,omitempty"`
+	Memory    int64           `json:"memory_bytes,omitempty"`
+	TSCHz     uint64          `json:"tsc_hz,omitempty"`
+	Container string          `json:"container,omitempty"`
+	Attempt   int             `json:"attempt,omitempty"`
+}
+
 // exitLine is the JSON form of a container's end.
 type exitLine struct {
 	Event     string `json:"event"`
@@ -51,7 +62,7 @@ type exitLine struct {
 	Code      int    `json:"code"`
 	Reason    string `json:"reason"`
 	Error     string `json:"error,omitempty"`
-	*machine.Stats
+	*api.Stats
 }
 
 // result is the last JSON object.
@@ -80,25 +91,25 @@ type stream struct{ container, name string }
 func newReport(a *app, f format, m machineResult, names []string) *report {
 	r := &report{a: a, format: f, machine: m, buffers: map[stream]*lineBuffer{}, start: time.Now()}
 	for _, n := range names {
-		r.results = append(r.results, &containerResult{Name: n, Code: codeFailed, Reason: reasonLost, Stats: machine.Stats{Exits: map[string]uint64{}}})
+		r.results = append(r.results, &containerResult{Name: n, Code: codeFailed, Reason: reasonLost, Stats: api.Stats{Exits: map[string]uint64{}}})
 	}
 	return r
 }
 
 // handle takes the next event of the machine.
-func (r *report) handle(ev machine.Event) {
+func (r *report) handle(ev api.Event) {
 	c := r.container(ev.Container)
 	switch ev.Event {
-	case machine.EventMachine:
+	case api.EventMachine:
 		r.machine.CPUs, r.machine.Memory, r.machine.TSCHz = ev.CPUs, ev.Memory, ev.TSCHz
-	case machine.EventStart:
+	case api.EventStart:
 		if c != nil {
 			c.started = true
 		}
-	case machine.EventOutput:
+	case api.EventOutput:
 		r.output(stream{ev.Container, ev.Stream}, ev.Data)
 		return
-	case machine.EventExit:
+	case api.EventExit:
 		r.flush(ev.Container)
 		if c != nil {
 			c.end(ev)
@@ -107,11 +118,11 @@ func (r *report) handle(ev machine.Event) {
 			r.sayEnd(ev)
 			return
 		}
-		r.json(exitLine{ev.Event, ev.Container, exitCode(ev), ev.Reason, ev.Error, ev.Stats})
+		r.json(exitLine{ev.Event, ev.Container, api.ExitCode(ev.Reason, ev.Code), ev.Reason, ev.Error, ev.Stats})
 		return
 	}
-	if r.format == formatJSON && ev.Event != machine.EventDone {
-		r.json(ev)
+	if r.format == formatJSON && ev.Event != api.EventDone {
+		r.json(eventLine{ev.Event, ev.Version, ev.CPUs, ev.Memory, ev.TSCHz, ev.Container, ev.Attempt})
 	}
 }
 
@@ -125,8 +136,8 @@ func (r *report) container(name string) *containerResult {
 }
 
 // end keeps what an exit event says.
-func (c *containerResult) end(ev machine.Event) {
-	c.Code, c.Reason, c.Error = exitCode(ev), ev.Reason, ev.Error
+func (c *containerResult) end(ev api.Event) {
+	c.Code, c.Reason, c.Error = api.ExitCode(ev.Reason, ev.Code), ev.Reason, ev.Error
 	if ev.Stats != nil {
 		restarts := c.Restarts
 		c.Stats = *ev.Stats
@@ -137,36 +148,21 @@ func (c *containerResult) end(ev machine.Event) {
 	}
 }
 
-// exitCode is the exit code that stands for the end of a container: its own, or docker's for one that was ended.
-func exitCode(ev machine.Event) int {
-	switch {
-	case ev.Reason == machine.ReasonExit:
-		return ev.Code
-	case ev.Reason == machine.ReasonStartFailed:
-		return codeNotExecutable
-	case ev.Reason == machine.ReasonKilled || ev.Reason == machine.ReasonMemory || ev.Reason == machine.ReasonParent:
-		return 128 + 9 // as after SIGKILL
-	case ev.Code != 0:
-		return ev.Code
-	}
-	return 128 + 11 // as after SIGSEGV
-}
-
 // why are the reasons for an end in words.
 var why = map[string]string{
-	machine.ReasonKilled:      "it was killed",
-	machine.ReasonShutdown:    "its processor shut down (triple fault)",
-	machine.ReasonMemory:      "it used memory that it was not granted; see --container-memory",
-	machine.ReasonIllegal:     "it did what no container may do",
-	machine.ReasonParent:      "its parent ended",
-	machine.ReasonStartFailed: "it could not be started",
+	api.ReasonKilled:      "it was killed",
+	api.ReasonShutdown:    "its processor shut down (triple fault)",
+	api.ReasonMemory:      "it used memory that it was not granted; see --container-memory",
+	api.ReasonIllegal:     "it did what no container may do",
+	api.ReasonParent:      "its parent ended",
+	api.ReasonStartFailed: "it could not be started",
 }
 
 // sayEnd explains an end that the program did not choose.
-func (r *report) sayEnd(ev machine.Event) {
+func (r *report) sayEnd(ev api.Event) {
 	words := why[ev.Reason]
 	switch {
-	case ev.Reason == machine.ReasonExit && ev.Error == "":
+	case ev.Reason == api.ReasonExit && ev.Error == "":
 		return
 	case words == "":
 		words = "ended by " + ev.Reason
@@ -199,7 +195,7 @@ func (r *report) output(s stream, data []byte) {
 
 // flush prints the lines that a container left without an end.
 func (r *report) flush(container string) {
-	for _, name := range []string{"stdout", "stderr"} {
+	for _, name := range []string{api.StreamStdout, api.StreamStderr} {
 		if b := r.buffers[stream{container, name}]; b != nil {
 			b.flush(func(line []byte) { r.line(stream{container, name}, line) })
 		}
@@ -209,7 +205,7 @@ func (r *report) flush(container string) {
 // line prints one line; only the last of a stream may come without a line end.
 func (r *report) line(s stream, line []byte) {
 	if r.format == formatJSON {
-		o := outputLine{Event: machine.EventOutput, Container: s.container, Stream: s.name, Text: string(line)}
+		o := outputLine{Event: api.EventOutput, Container: s.container, Stream: s.name, Text: string(line)}
 		if !utf8.Valid(line) {
 			o.Data = line
 		}
@@ -217,7 +213,7 @@ func (r *report) line(s stream, line []byte) {
 		return
 	}
 	w := r.a.stdout
-	if s.name == "stderr" {
+	if s.name == api.StreamStderr {
 		w = r.a.stderr
 	}
 	end := ""

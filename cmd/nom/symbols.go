@@ -82,21 +82,24 @@ func (t *symbolTable) describe(pc uint64) string {
 // address is a hexadecimal number with at least six digits, with or without 0x.
 var address = regexp.MustCompile(`\b(?:0x)?[0-9a-f]{6,16}\b`)
 
-// annotate adds the names of functions to the addresses in text. A line that starts with "NAME|" or "NAME:" is about
-// that container; other lines are about the nonkernel. The platform lies at addresses of its own.
+// owner is the container that a line of the console is about: "NAME| what it printed" or "[NAME] what its platform said".
+var owner = regexp.MustCompile(`^(?:([^|\s]+)\||\[([^]\s]+)\] )`)
+
+// annotate adds the names of functions to the addresses in text. A line that is not about a container is about the
+// nonkernel. The platform lies at addresses of its own.
 func (s *symbols) annotate(text string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
-		out.WriteString(s.annotateLine(line))
+		name := nonkernelName
+		if m := owner.FindStringSubmatch(line); m != nil {
+			name = m[1] + m[2]
+		}
+		out.WriteString(s.annotateLine(name, line))
 	}
 	return out.String()
 }
 
-func (s *symbols) annotateLine(line string) string {
-	name := nonkernelName
-	if i := strings.IndexAny(line, "|:"); i > 0 && s.has(strings.TrimSpace(line[:i])) {
-		name = strings.TrimSpace(line[:i])
-	}
+func (s *symbols) annotateLine(name, line string) string {
 	return address.ReplaceAllStringFunc(line, func(word string) string {
 		pc, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 64)
 		if err != nil {
@@ -113,15 +116,6 @@ func (s *symbols) annotateLine(line string) string {
 		}
 		return word
 	})
-}
-
-func (s *symbols) has(name string) bool {
-	for i := range s.tables {
-		if s.tables[i].name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // Names of the parts of the system in a symbols.

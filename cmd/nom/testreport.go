@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"nom.dev/nom/machine"
+	"nom.dev/nom/api"
 )
 
 // Results of testing a package, as they are printed.
@@ -29,7 +29,7 @@ type testPackage struct {
 	note      string // in brackets, instead of a time
 	code      int
 	seconds   float64
-	stats     *machine.Stats
+	stats     *api.Stats
 }
 
 // testReport prints the results of packages in the order of the command line.
@@ -49,7 +49,7 @@ type testResult struct {
 	Note    string  `json:"note,omitempty"`
 	Seconds float64 `json:"seconds"`
 	Output  string  `json:"output,omitempty"`
-	*machine.Stats
+	*api.Stats
 }
 
 // testSummary is the last JSON object.
@@ -82,7 +82,7 @@ func newTestReport(a *app, o *testOptions, pkgs []listed) *testReport {
 }
 
 // handle takes the next event of a machine.
-func (r *testReport) handle(ev machine.Event) {
+func (r *testReport) handle(ev api.Event) {
 	var t *testPackage
 	for _, p := range r.packages {
 		if p.name == ev.Container {
@@ -93,20 +93,20 @@ func (r *testReport) handle(ev machine.Event) {
 		return
 	}
 	switch ev.Event {
-	case machine.EventStart:
+	case api.EventStart:
 		t.started, t.since = true, time.Now()
-	case machine.EventOutput:
+	case api.EventOutput:
 		t.output = append(t.output, ev.Data...)
 		r.stream()
-	case machine.EventExit:
+	case api.EventExit:
 		t.exit(ev)
 		r.advance()
 	}
 }
 
 // exit keeps the end of the container in which a package was tested.
-func (t *testPackage) exit(ev machine.Event) {
-	t.code, t.stats = exitCode(ev), ev.Stats
+func (t *testPackage) exit(ev api.Event) {
+	t.code, t.stats = api.ExitCode(ev.Reason, ev.Code), ev.Stats
 	t.status = statusFail
 	if t.code == 0 {
 		t.status = statusPass

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"nom.dev/nom/abi/bundle"
-	"nom.dev/nom/machine"
+	"nom.dev/nom/api"
 )
 
 // manifest is the part of manifest.json that the stand-in understands.
@@ -48,7 +48,7 @@ func (q *qemu) linux() int {
 	cpus, _ := strconv.Atoi(q.cpus)
 	kib, _ := strconv.ParseInt(strings.TrimSuffix(q.memory, "K"), 10, 64)
 	var p port
-	p.send(machine.Event{Event: machine.EventMachine, Version: json.RawMessage("1"), CPUs: cpus, Memory: kib << 10, TSCHz: 1e9})
+	p.send(api.Event{Event: api.EventMachine, Version: json.RawMessage("1"), CPUs: cpus, Memory: kib << 10, TSCHz: 1e9})
 	code := 0
 	for _, c := range m.Containers {
 		fmt.Fprintf(q.console, "root: starting %s\n", c.Name)
@@ -56,7 +56,7 @@ func (q *qemu) linux() int {
 			code = got
 		}
 	}
-	p.send(machine.Event{Event: machine.EventDone, Code: code})
+	p.send(api.Event{Event: api.EventDone, Code: code})
 	return code<<1&0xff | 1
 }
 
@@ -77,7 +77,7 @@ func findBundle(image string) (*bundle.Bundle, error) {
 // port is the event port.
 type port struct{ mu sync.Mutex }
 
-func (p *port) send(ev machine.Event) {
+func (p *port) send(ev api.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	line, err := json.Marshal(ev)
@@ -92,26 +92,26 @@ type stream struct {
 }
 
 func (s stream) Write(b []byte) (int, error) {
-	s.p.send(machine.Event{Event: machine.EventOutput, Container: s.container, Stream: s.name, Data: b})
+	s.p.send(api.Event{Event: api.EventOutput, Container: s.container, Stream: s.name, Data: b})
 	return len(b), nil
 }
 
 // run runs one container and returns its exit code.
 func (p *port) run(b *bundle.Bundle, c container) int {
-	p.send(machine.Event{Event: machine.EventStart, Container: c.Name})
+	p.send(api.Event{Event: api.EventStart, Container: c.Name})
 	start := time.Now()
-	end := machine.Event{Event: machine.EventExit, Container: c.Name, Reason: machine.ReasonExit}
+	end := api.Event{Event: api.EventExit, Container: c.Name, Reason: api.ReasonExit}
 	state, err := p.exec(b, c)
 	var exit *exec.ExitError
 	switch {
 	case err != nil && !errors.As(err, &exit):
-		end.Reason, end.Error, end.Code = machine.ReasonStartFailed, err.Error(), 126
+		end.Reason, end.Error, end.Code = api.ReasonStartFailed, err.Error(), api.CodeStartFailed
 	case state.ExitCode() < 0:
-		end.Reason, end.Code = machine.ReasonShutdown, 128+int(state.Sys().(syscall.WaitStatus).Signal())
+		end.Reason, end.Code = api.ReasonShutdown, 128+int(state.Sys().(syscall.WaitStatus).Signal())
 	default:
 		end.Code = state.ExitCode()
 	}
-	end.Stats = &machine.Stats{Exits: map[string]uint64{"hypercall": 1}, RunSeconds: time.Since(start).Seconds(), MemoryPeakBytes: 1 << 20}
+	end.Stats = &api.Stats{Exits: map[string]uint64{"hypercall": 1}, RunSeconds: time.Since(start).Seconds(), MemoryPeakBytes: 1 << 20}
 	if state != nil {
 		end.Stats.CPUSeconds = (state.UserTime() + state.SystemTime()).Seconds()
 	}
@@ -135,7 +135,7 @@ func (p *port) exec(b *bundle.Bundle, c container) (*os.ProcessState, error) {
 	}
 	cmd := exec.Command(path)
 	cmd.Args, cmd.Env, cmd.Dir = c.Args, c.Env, c.Dir
-	cmd.Stdout, cmd.Stderr = stream{p, c.Name, "stdout"}, stream{p, c.Name, "stderr"}
+	cmd.Stdout, cmd.Stderr = stream{p, c.Name, api.StreamStdout}, stream{p, c.Name, api.StreamStderr}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	err = cmd.Run()
 	return cmd.ProcessState, err
