@@ -34,6 +34,7 @@ type BootPage struct {
 	Magic   uint64
 	Flags   uint64
 	Entry   uint64 // virtual address of the program's entry point (rt0)
+	Main    uint64 // virtual address of main.main, 0 = not known: where the platform notes MarkMain
 	Args    Range  // packed NUL-terminated strings: NumArgs of argv, then NumEnv of envp
 	NumArgs uint32
 	NumEnv  uint32

@@ -111,7 +111,7 @@ func New(in Input) (*Plan, error) {
 		return nil, err
 	}
 	b := &builder{in: in, next: in.Base}
-	b.boot = abi.BootPage{Magic: abi.BootMagic, Entry: program.entry, VCPUs: 1}
+	b.boot = abi.BootPage{Magic: abi.BootMagic, Entry: program.entry, Main: symbol(in.Program, "main.main"), VCPUs: 1}
 	if in.Host {
 		b.boot.Flags = abi.BootHost
 	}

@@ -58,9 +58,7 @@ func (w *World) Exit(cpuid CPUID) Exit {
 	code := svm.Code(c.ExitCode)
 	w.interruptible = s.RFLAGS>>9&1 != 0
 	w.virq = c.IntControl&svm.IntVIRQ != 0
-	if svm.Event(c.ExitIntInfo).Valid() && c.EventInj == 0 {
-		c.EventInj = c.ExitIntInfo // delivery was interrupted: again
-	}
+	c.EventInj = interrupted(svm.Event(c.ExitIntInfo))
 	switch code {
 	case svm.ExitINTR:
 		return Exit{Kind: KindInterrupt, Reason: abi.ExitInterrupt}
@@ -93,6 +91,18 @@ func (w *World) Exit(cpuid CPUID) Exit {
 		return Exit{Kind: KindInterrupt, Reason: abi.ExitInterrupt}
 	}
 	return w.trap(code)
+}
+
+// interrupted is what to inject again because an exit came in the middle of its delivery; 0 = nothing. QEMU calls an external interrupt an
+// exception there: no exception has such a vector.
+func interrupted(e svm.Event) uint64 {
+	if !e.Valid() {
+		return 0
+	}
+	if e.Type() == svm.EventException && e.Vector() >= 32 {
+		e = svm.Interrupt(e.Vector())
+	}
+	return uint64(e)
 }
 
 // trap answers what a container may not do with the exception that hardware without the feature would raise.

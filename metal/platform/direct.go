@@ -20,7 +20,7 @@ func runDirect(c *cpuState, w *call.World, v *svm.VMCB) {
 		clgi()
 		if c.takeKick(w) {
 			stgi()
-			v.Control.ExitCode = svm.ExitNMI
+			notEntered(v, svm.ExitNMI)
 			break
 		}
 		enter(c, w, v, worldDirect)
@@ -82,10 +82,16 @@ func (c *cpuState) loadAPIC(w *call.World, v *svm.VMCB) {
 // saveAPIC takes the local APIC back. What the guest had pending is remembered in the world, and swallowed when the host gets it
 // after the next STI.
 func (c *cpuState) saveAPIC(w *call.World) {
-	left := rdmsr(x2apicTMCCT)
+	armed, left := rdmsr(x2apicTMICT), rdmsr(x2apicTMCCT)
+	w.LVTT = rdmsr(x2apicLVTT)
 	wrmsr(x2apicTMICT, 0)
-	if left != 0 {
+	switch {
+	case left != 0:
 		w.TimerTSC = rdtsc() + mulDiv(left, tscHz, apicHz)
+	case armed != 0 && w.LVTT&lvtMasked == 0:
+		// It has expired. Whether its interrupt was taken cannot be told (an emulator delivers it late): one too
+		// many does no harm.
+		setPending(w, w.LVTT&0xff)
 	}
 	w.TPR = rdmsr(x2apicTPR)
 	wrmsr(x2apicTPR, 0)

@@ -1,9 +1,14 @@
 package main
 
+import "nom.dev/nom/abi"
+
 // Demand paging of the program's mappings. Guarded by memLock.
 
 // pageFault backs the page at address if a mapping covers it. errorCode is the hardware's (APM vol. 2 section 8.4.2).
 func pageFault(address, errorCode uint64) bool {
+	if errorCode&0x11 == 0x11 && address&^(pageSize-1) == mainPage {
+		return reachMain()
+	}
 	if errorCode&1 != 0 || address < pageSize || address >= userEnd {
 		return false
 	}
@@ -11,6 +16,32 @@ func pageFault(address, errorCode uint64) bool {
 	ok := populate(address, errorCode>>1&1 != 0, errorCode>>4&1 != 0)
 	memLock.unlock()
 	return ok
+}
+
+// mainPage is the page of main.main: it is mapped without the right to execute until something in it first runs, and that
+// moment is noted. What else lies there is package main's too.
+var mainPage = never
+
+func hideMain(b *abi.BootPage) {
+	if b.Main == 0 || host {
+		return
+	}
+	if e := entryAt(b.Main, 1, false); e != nil && *e&pteP != 0 {
+		*e |= pteNX
+		mainPage = b.Main &^ (pageSize - 1)
+	}
+}
+
+func reachMain() bool {
+	memLock.lock()
+	e := entryAt(mainPage, 1, false)
+	first := *e&pteNX != 0
+	*e &^= pteNX
+	memLock.unlock()
+	if first {
+		vmmcall(uint64(abi.CallMark), abi.MarkMain, 0, 0, 0, 0, 0)
+	}
+	return true // a CPU that had the old translation comes here once, too
 }
 
 func populate(address uint64, write, fetch bool) bool {

@@ -100,6 +100,7 @@ func buildTables(b *abi.BootPage) {
 			vmas.insert(s.VA+s.Size, s.VA+s.Size+s.Zero, protRead|protWrite)
 		}
 	}
+	hideMain(b)
 	setCR3(rootTable)
 }
 

@@ -56,7 +56,7 @@ func vmRun(f *frame) {
 		clgi()
 		if c.takeKick(w) {
 			stgi()
-			v.Control.ExitCode = svm.ExitINTR
+			notEntered(v, svm.ExitINTR)
 			return
 		}
 		inject(w, v)
@@ -67,6 +67,12 @@ func vmRun(f *frame) {
 			return
 		}
 	}
+}
+
+// notEntered makes it look as if the guest had come back at once with an exit of the given code.
+func notEntered(v *svm.VMCB, code uint64) {
+	v.Control.ExitCode = code
+	v.Control.ExitIntInfo = v.Control.EventInj
 }
 
 // letOthersRun gives other threads of this CPU their turn between two worlds.
