@@ -26,6 +26,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -37,11 +38,15 @@ import (
 	"nom.dev/nom/metal"
 )
 
+// heapLimit keeps root well within the memory that it keeps for itself.
+const heapLimit = rootPages * abi.PageSize / 2
+
 func main() {
 	if !metal.InContainer() {
 		fmt.Fprintln(os.Stderr, "root: it runs in the root container of a nom machine only: start one with \"nom boot\"")
 		os.Exit(1)
 	}
+	debug.SetMemoryLimit(heapLimit)
 	report := newReporter(newUART(realPorts{}, com1), newUART(realPorts{}, com2))
 	code, err := run(report)
 	if err != nil {

@@ -32,7 +32,7 @@ type Container struct {
 	id   uint32
 	spec Spec
 
-	held    []metal.Physical // withheld or lent for as long as it exists, see reserve
+	held    []metal.Physical // lent to it for as long as it exists
 	console *ring
 	output  func(stream int, data []byte)
 	watcher *Watcher
@@ -49,8 +49,7 @@ func Create(spec Spec) (*Container, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating container %q: %w", spec.Name, err)
 	}
-	held, err := reserve(spec)
-	if err != nil {
+	if err := reserve(spec.Pages + Overhead(spec)); err != nil {
 		return nil, fmt.Errorf("creating container %q: %w", spec.Name, err)
 	}
 	var id uint64
@@ -60,10 +59,9 @@ func Create(spec Spec) (*Container, error) {
 		return err
 	})
 	if err != nil {
-		unreserve(held)
 		return nil, fmt.Errorf("creating container %q with %d pages and %d vCPUs: %w", spec.Name, spec.Pages, spec.VCPUs, err)
 	}
-	return &Container{id: uint32(id), spec: spec, held: held, done: make(chan struct{})}, nil
+	return &Container{id: uint32(id), spec: spec, done: make(chan struct{})}, nil
 }
 
 // ID is the number by which the nonkernel knows the container.
@@ -178,13 +176,19 @@ func (c *Container) Close() error {
 	if _, err := c.call("forgetting it", abi.CallReap, 0, 0, 0, 0); err != nil {
 		return err
 	}
-	unreserve(c.held)
+	var errs error
+	for _, p := range c.held {
+		errs = errors.Join(errs, p.Release())
+	}
 	c.held = nil
-	return nil
+	return errs
 }
 
 // GrantPages moves pages of the caller's grant to the container.
 func (c *Container) GrantPages(pages uint64) error {
+	if err := reserve(pages); err != nil {
+		return fmt.Errorf("container %s: granting it %d pages: %w", c.spec.Name, pages, err)
+	}
 	_, err := c.call(fmt.Sprintf("granting it %d pages", pages), abi.CallGrantPages, pages, 0, 0, 0)
 	return err
 }

@@ -72,7 +72,7 @@ func ReturnPages(p metal.Physical) error {
 		if _, err := metal.Hypercall(abi.CallReturnPages, p.Addr+off, n, 0, 0, 0, 0); err != nil {
 			return fmt.Errorf("returning %d pages at %#x: %w", n, p.Addr+off, err)
 		}
-		reserved.gone += n
+		reserved.withheld += n
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func ReturnPages(p metal.Physical) error {
 func Regained(pages uint64) {
 	reserved.Lock()
 	defer reserved.Unlock()
-	reserved.gone -= min(reserved.gone, pages)
+	reserved.withheld -= min(reserved.withheld, pages)
 }
 
 // ReturnCore gives slots of a vCPU of the calling program back to the parent.

@@ -10,13 +10,12 @@ import (
 
 // A program's platform believes that all memory in its boot page is there to be used. What the program grants to a child
 // it must not touch any more, or it would run out in the middle of something. So as much as the grant does not cover
-// beyond the platform's pool is taken out of the pool for as long as the child exists. The root container was granted far
-// more than its platform knows of: there nothing needs to be taken.
+// beyond the platform's pool is taken out of the pool, from its untouched end. It is not put back when the child is gone,
+// because the pool would touch every page of it, but serves for the next child: only the quantity counts.
 
 var reserved struct {
 	sync.Mutex
-	pages uint64 // taken out of the pool
-	gone  uint64 // returned to the parent, see ReturnPages
+	withheld uint64 // pages taken out of the pool, or returned to the parent
 }
 
 // account is what is known of a program's memory, in pages.
@@ -53,47 +52,26 @@ func poolPages(b *abi.BootPage, lent uint64) uint64 {
 	return pages - min(pages, lent+abi.ReservedPages)
 }
 
-// reserve withholds what a new container will need from the platform's pool.
-func reserve(spec Spec) ([]metal.Physical, error) {
-	if !metal.InContainer() {
-		return nil, metal.ErrNotRunning
-	}
-	own, err := status(0)
+// reserve withholds pages that will be given away from the platform's pool.
+func reserve(pages uint64) error {
+	own, err := OwnStatus()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	reserved.Lock()
 	defer reserved.Unlock()
-	a := account{granted: own.Pages, given: own.Given, pool: poolPages(metal.BootPage(), own.LentPages), withheld: reserved.pages + reserved.gone}
-	need := a.shortage(spec.Pages + Overhead(spec))
-	var held []metal.Physical
+	a := account{granted: own.Pages, given: own.Given, pool: poolPages(metal.BootPage(), own.LentPages), withheld: reserved.withheld}
+	need := a.shortage(pages)
 	for step := need; need > 0; {
 		p, err := metal.Pages(int(min(step, need)))
 		if err == nil {
-			held = append(held, p)
-			reserved.pages += p.Pages()
+			reserved.withheld += p.Pages()
 			need -= p.Pages()
 			continue
 		}
 		if step /= 2; step == 0 {
-			release(held)
-			return nil, fmt.Errorf("the program has not enough free memory for it, %d pages are missing: %w", need, abi.ENOMEM)
+			return fmt.Errorf("the program has not enough free memory to give away, %d pages are missing: %w", need, abi.ENOMEM)
 		}
 	}
-	return held, nil
-}
-
-// unreserve puts memory that was held for a container back into the pool.
-func unreserve(held []metal.Physical) {
-	reserved.Lock()
-	defer reserved.Unlock()
-	release(held)
-}
-
-func release(held []metal.Physical) {
-	for _, p := range held {
-		if p.Release() == nil {
-			reserved.pages -= min(reserved.pages, p.Pages())
-		}
-	}
+	return nil
 }
