@@ -124,7 +124,8 @@ type ContainerSpec struct {
 	Name    [NameLen]byte // for reports; not unique, NUL padded, printable ASCII
 }
 
-// VCPUState is what a vCPU starts with: 64-bit mode, flat segments, interrupts off, FPU in its initial state. 64 bytes.
+// VCPUState is what a vCPU starts with: 64-bit mode with EFER.NXE, flat segments, interrupts off, FPU in its initial state. 64
+// bytes.
 type VCPUState struct {
 	RIP, RSP, CR3 uint64
 	RDI, RSI      uint64

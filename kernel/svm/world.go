@@ -7,6 +7,7 @@ package svm
 
 import (
 	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/cpu"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/hw/x2apic"
 	"nom.dev/nom/metal/call"
@@ -111,7 +112,7 @@ func (w *World) Start(s abi.VCPUState) {
 	v.TR = svm.Segment{Attrib: 0x8b, Limit: 0xffff}
 	v.LDTR = svm.Segment{Attrib: 0x82, Limit: 0xffff}
 	v.GDTR.Limit, v.IDTR.Limit = 0, 0
-	v.EFER = efer
+	v.EFER = efer | cpu.EFERNXE
 	v.CR0 = 0x8001_0033 // PG WP NE ET MP PE
 	v.CR3 = s.CR3
 	v.CR4 = 0x20 // PAE
