@@ -88,7 +88,8 @@ func (c Config) args() []string {
 	case c.Accel == KVM:
 		a = append(a, "-accel", "kvm", "-cpu", "host,+svm,+x2apic")
 	case c.Icount:
-		a = append(a, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", tcgCPU)
+		// Reading the APIC's timer (RDMSR 839) in the middle of a translated block aborts QEMU when it counts.
+		a = append(a, "-accel", "tcg,thread=single,one-insn-per-tb=on", "-icount", "shift=0,sleep=off", "-cpu", tcgCPU)
 	default:
 		a = append(a, "-accel", "tcg,thread=multi", "-cpu", tcgCPU)
 	}

@@ -38,7 +38,7 @@ func doctor(a *app, args []string) error {
 		return fmt.Errorf("doctor takes no arguments, and got %q", fs.Arg(0))
 	}
 	r := machine.Probe(a.ctx)
-	checks := append(checkQEMU(r.QEMU), checkKVM(r.KVM), checkMemory(r), checkGo(a))
+	checks := append(checkQEMU(r.QEMU), checkKVM(r.KVM), checkMemory(r), checkGo(a), checkSystem())
 	a.printChecks(checks, f)
 	for _, c := range checks {
 		if c.Status == statusMissing {
@@ -156,6 +156,15 @@ func checkGo(a *app) check {
 		c.Advice = fmt.Sprintf("the platform beneath the Go runtime fits %s and no other: install it", image.GoVersion)
 	}
 	return c
+}
+
+// checkSystem says whether nom has the parts that run on a machine beside the programs.
+func checkSystem() check {
+	parts, err := image.System()
+	if err != nil {
+		return check{Name: "system", Status: statusMissing, Found: err.Error(), Advice: "run \"make\" in nom's source, and use the command that it leaves in bin"}
+	}
+	return check{Name: "system", Status: statusOK, Found: "metal, kernel and root in " + parts.Dir}
 }
 
 func goFits(version string) bool {

@@ -92,12 +92,12 @@ func run(args []string) int {
 	return a.exitCode(a.dispatch(args))
 }
 
-// signalContext returns a context that ends with a signalError at the first of the signals that ask a program to stop.
-// The second one ends nom on the spot.
+// signalContext returns a context that ends with a signalError at the first of the signals that ask a program to stop,
+// or say that nobody reads what it prints. The second one ends nom on the spot.
 func signalContext() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		if sig, ok := <-ch; ok {
 			signal.Stop(ch)

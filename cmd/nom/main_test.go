@@ -13,6 +13,9 @@ import (
 	"nom.dev/nom/machine/machinetest"
 )
 
+// realQEMU is the path of QEMU, looked up before the stand-in stands in its place.
+var realQEMU, errQEMU = exec.LookPath(machine.QEMUName)
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"nom":            func() { os.Exit(run(os.Args[1:])) },
@@ -22,9 +25,26 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the transcripts in testdata/script, on the stand-in for QEMU.
 func TestScript(t *testing.T) {
-	system := fakeSystem(t)
+	runScripts(t, "testdata/script", fakeSystem(t), "")
+}
+
+// TestMachine runs the transcripts in testdata/machine, on the real QEMU with the real system.
+func TestMachine(t *testing.T) {
+	if errQEMU != nil {
+		realQEMU = "no-qemu-here"
+	}
+	t.Setenv(machine.EnvQEMU, realQEMU)
+	machinetest.RealQEMU(t)
+	runScripts(t, "testdata/machine", machinetest.System(t), realQEMU)
+}
+
+func runScripts(t *testing.T, dir, system, qemu string) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			// The caches of this computer, so that nothing is built or fetched twice.
@@ -36,6 +56,8 @@ func TestScript(t *testing.T) {
 				env.Setenv(name, string(out[:max(len(out)-1, 0)]))
 			}
 			env.Setenv(image.SystemEnv, system)
+			env.Setenv(machine.EnvQEMU, qemu)
+			env.Setenv("NOM", root)
 			return nil
 		},
 	})
