@@ -34,6 +34,9 @@ func boot(bootPA uint64) {
 	}
 	randomState = load64(addressOf(&b.Seed)) ^ rdtsc() | 1
 	buildTables(b)
+	if !host {
+		initHoldings(b)
+	}
 	initIDT()
 	c := &cpus[0]
 	c.initTables()

@@ -45,13 +45,7 @@ func (c *cpuState) evacuate(w *call.World) {
 		t.state = threadBlocked
 		ready(t)
 	}
-	for c.sleep.head != nil {
-		t := c.sleep.head
-		c.sleep.remove(t)
-		t.cpu = &cpus[0]
-		t.cpu.sleep.add(t)
-		sendIPI(t.cpu.apicID, vecTimer) // look at the list and arm
-	}
+	c.moveSleepers(&cpus[0])
 }
 
 // loadAPIC gives the local APIC to the guest: its timer runs on from where it was, what was pending is made pending again.

@@ -32,6 +32,7 @@ type cpuState struct {
 
 	hostVMCB uint64 // where VMSAVE keeps the host's FS, GS, TR, LDTR and SYSCALL MSRs
 	nmis     uint64
+	parked   bool // off line because its core was given back
 
 	gdt  [8]uint64
 	gdtr [16]byte

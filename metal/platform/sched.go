@@ -58,6 +58,9 @@ func (c *cpuState) free() bool { return c.current == c.idle && c.queue.n == 0 }
 
 // next picks the thread to run now: own queue, then the others', then idle.
 func (c *cpuState) next() *thread {
+	if c.online == 0 {
+		return c.idle
+	}
 	bit := uint64(1) << c.id
 	if t := c.queue.take(bit); t != nil {
 		return t

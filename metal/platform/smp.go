@@ -14,8 +14,16 @@ var (
 	apReady  uint32
 )
 
-// programCPUs is what the program believes to have.
-func programCPUs() uint64 { return ncpu }
+// programCPUs is what the program may believe to have, as a mask: all CPUs but those whose core was given back.
+func programCPUs() uint64 {
+	mask := uint64(0)
+	for i := range cpus[:ncpu] {
+		if !cpus[i].parked {
+			mask |= 1 << i
+		}
+	}
+	return mask
+}
 
 func startCPUs(b *abi.BootPage) {
 	n := min(uint64(b.VCPUs), maxCPUs)

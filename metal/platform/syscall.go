@@ -371,7 +371,7 @@ func getAffinity(n, p uint64) uint64 {
 	if n < 8 {
 		return errno(eINVAL)
 	}
-	store64(p, 1<<programCPUs()-1)
+	store64(p, programCPUs())
 	return 8
 }
 

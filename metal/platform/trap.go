@@ -1,6 +1,10 @@
 package main
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"nom.dev/nom/abi"
+)
 
 // frame is what entry_amd64.s pushes.
 type frame struct {
@@ -37,7 +41,12 @@ func trap(f *frame, area uint64) {
 	case vecWake:
 		endOfInterrupt()
 		kernelLock.lock()
-		if c.current == c.idle {
+		if c.parked && c.current != c.idle {
+			t := c.current
+			t.state = threadBlocked
+			ready(t)
+			schedule()
+		} else if c.current == c.idle {
 			yield()
 		}
 		leave()
@@ -79,6 +88,9 @@ func trap(f *frame, area uint64) {
 			fatal("unexpected trap")
 		}
 		endOfInterrupt()
+		if !host && f.Trap == abi.VectorEvent {
+			handleEvents()
+		}
 		deviceInterrupt(c, f.Trap)
 	}
 	deliver(f, area)
