@@ -22,7 +22,16 @@ const (
 	icrSIPI      = 6<<8 | 1<<14
 	icrAssert    = 1 << 14
 	apicX2Enable = 3 << 10
-	divideByOne  = 0xb
+
+	// The same in xAPIC mode, for calibrate.
+	xapicBase  = 0xfee0_0000
+	xapicSVR   = xapicBase + 0x0f0
+	xapicLVTT  = xapicBase + 0x320
+	xapicTMICT = xapicBase + 0x380
+	xapicTMCCT = xapicBase + 0x390
+	xapicDCR   = xapicBase + 0x3e0
+
+	divideByOne = 0xb
 )
 
 // Vectors of the platform, in the two highest priority classes so that nothing below can hold them back.

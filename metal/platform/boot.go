@@ -40,11 +40,11 @@ func boot(bootPA uint64) {
 	initIDT()
 	c := &cpus[0]
 	c.initTables()
-	initAPIC(c)
 	if host {
 		readFirmware(b)
 		measureClock(b)
 	}
+	initAPIC(c)
 	startClock(b)
 	initVDSO()
 	initDescriptors()
