@@ -26,7 +26,7 @@ func boot(a *app, args []string) error {
 	var mf machineFlags
 	var cf containerFlags
 	f, stats := formatTable, false
-	mf.add(fs, 1<<30, 0, "stop the machine after this time; 0 means never")
+	mf.add(fs, 1, 1<<30, 0, "stop the machine after this time; 0 means never")
 	cf.add(fs)
 	fs.Var(&f, "format", "how to print what happens; json is one object a line")
 	fs.BoolVar(&stats, "stats", false, "print what each container used, at the end")

@@ -21,9 +21,9 @@ type machineFlags struct {
 	qemu    []string
 }
 
-func (m *machineFlags) add(fs *pflag.FlagSet, memory quantity, timeout time.Duration, timeoutHelp string) {
+func (m *machineFlags) add(fs *pflag.FlagSet, cpus int, memory quantity, timeout time.Duration, timeoutHelp string) {
 	m.memory = memory
-	fs.IntVar(&m.cpus, "cpus", 1, "processors of the machine")
+	fs.IntVar(&m.cpus, "cpus", cpus, "processors of the machine")
 	fs.VarP(&m.memory, "memory", "m", "memory of the machine")
 	fs.StringVar(&m.accel, "accel", "", "kvm or tcg (software emulation); default: the best that this computer has")
 	fs.BoolVar(&m.icount, "icount", false, "let one instruction take one nanosecond of the machine's time (slow)")

@@ -42,8 +42,7 @@ type testOptions struct {
 func test(a *app, args []string) error {
 	fs := a.flagSet("test", testHelp)
 	o := testOptions{format: formatTable, memory: 512 << 20}
-	o.machine.add(fs, 2<<30, 10*time.Minute, "let the tests of one package take this time at most")
-	fs.Lookup("cpus").DefValue, o.machine.cpus = "2", 2
+	o.machine.add(fs, 2, 2<<30, 10*time.Minute, "let the tests of one package take this time at most")
 	fs.Var(&o.memory, "container-memory", "memory of each container")
 	fs.IntVar(&o.vcpus, "vcpus", 0, "virtual processors of each container; default: the machine decides")
 	fs.IntVar(&o.tests, "parallel", 1, "how many packages are tested at the same time")

@@ -182,7 +182,7 @@ func help(a *app, args []string) error {
 		fmt.Fprintf(a.stdout, "  nom %-8s %s\n", v.name, v.short)
 	}
 	fmt.Fprint(a.stdout, `
-A PROGRAM is a Go package (./apps/hello, example.com/x, example.com/x@v1.2.3) or an ELF file made by "nom build".
+A PROGRAM is a Go package (./apps/hello, example.com/x, ./apps/...) or an ELF file made by "nom build".
 "nom VERB --help" explains a verb and its flags.
 
 Exit codes: 125 nom or the machine failed, 126 a program cannot be started, 127 it was not found, 130 after ^C,

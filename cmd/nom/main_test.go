@@ -39,10 +39,6 @@ func TestMachine(t *testing.T) {
 }
 
 func runScripts(t *testing.T, dir, system, qemu string) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
@@ -57,7 +53,6 @@ func runScripts(t *testing.T, dir, system, qemu string) {
 			}
 			env.Setenv(image.SystemEnv, system)
 			env.Setenv(machine.EnvQEMU, qemu)
-			env.Setenv("NOM", root)
 			return nil
 		},
 	})
