@@ -11,25 +11,30 @@ const (
 	fdVector // an interrupt vector: count, nonblocking, reported on its edge
 	fdPoller // epoll(7)
 	fdFile   // see files.go
+	fdPipeRead
+	fdPipeWrite
 )
 
 type descriptor struct {
 	kind  descriptorKind
 	flags uint64 // O_NONBLOCK and the like, as fcntl(F_GETFL) shows them
 	count uint64 // fdEvent, fdVector: what read returns
-	index uint64 // fdVector: vector; fdConsole: stream; fdFile: file
-	pos   uint64 // fdFile
-	dir   uint64 // fdFile: where getdents goes on
+	index uint64 // fdVector: vector; fdConsole: stream; fdFile: openFiles; fdPipeRead and fdPipeWrite: pipes
 
-	polled bool // registered with the poller
-	edge   bool // report only after a new event
-	fresh  bool // a new event since the last report
-	data   uint64
+	cloexec bool   // as F_GETFD shows it; there is no exec
+	polled  bool   // registered with the poller
+	edge    bool   // report only after a new event
+	fresh   bool   // a new event since the last report
+	want    uint32 // events that the poller reports
+	data    uint64
 }
 
 const maxDescriptors = 1024
 
-var descriptors [maxDescriptors]descriptor
+var (
+	descriptors     [maxDescriptors]descriptor
+	usedDescriptors uint64 // all numbers in use are below
+)
 
 const (
 	oNonblock = 0x800
@@ -37,6 +42,7 @@ const (
 )
 
 func initDescriptors() {
+	usedDescriptors = 3
 	for i := range uint64(3) {
 		descriptors[i] = descriptor{kind: fdConsole, index: i, flags: oRDWR}
 	}
@@ -51,6 +57,7 @@ func newDescriptor(first uint64, kind descriptorKind) uint64 {
 	for i := first; i < maxDescriptors; i++ {
 		if descriptors[i].kind == fdFree {
 			descriptors[i] = descriptor{kind: kind}
+			usedDescriptors = max(usedDescriptors, i+1)
 			return i
 		}
 	}
@@ -86,7 +93,7 @@ func openVector(v uint64) uint64 {
 // raiseVector adds an interrupt to the descriptors of vector v.
 func raiseVector(v uint64) {
 	found := false
-	for i := range descriptors {
+	for i := range descriptors[:usedDescriptors] {
 		if d := &descriptors[i]; d.kind == fdVector && d.index == v {
 			signalDescriptor(d, 1)
 			found = true
@@ -142,10 +149,24 @@ func descriptorCall(f *frame, n uint64) (uint64, bool) {
 	return fileCall(f, n)
 }
 
+func closeDescriptor(d *descriptor) {
+	old := *d
+	*d = descriptor{}
+	switch old.kind {
+	case fdFile:
+		releaseFile(old.index)
+	case fdPipeRead, fdPipeWrite:
+		closePipe(&old)
+	}
+	for usedDescriptors > 3 && descriptors[usedDescriptors-1].kind == fdFree {
+		usedDescriptors--
+	}
+}
+
 func plainDescriptorCall(d *descriptor, n, fd, b, c uint64) (uint64, bool) {
 	switch n {
 	case sysClose:
-		*d = descriptor{}
+		closeDescriptor(d)
 		return 0, true
 	case sysFcntl:
 		return fcntl(d, fd, b, c), true
@@ -179,21 +200,48 @@ func readCount(d *descriptor, p, n uint64) uint64 {
 
 func fcntl(d *descriptor, fd, cmd, arg uint64) uint64 {
 	switch cmd {
-	case 1, 2: // F_GETFD, F_SETFD
+	case 0, 1030: // F_DUPFD, F_DUPFD_CLOEXEC
+		if arg >= maxDescriptors {
+			return errno(eINVAL)
+		}
+		n := duplicate(fd, arg)
+		if int64(n) >= 0 {
+			descriptors[n].cloexec = cmd != 0
+		}
+		return n
+	case 1: // F_GETFD
+		if d.cloexec {
+			return 1
+		}
+		return 0
+	case 2: // F_SETFD
+		d.cloexec = arg&1 != 0
 		return 0
 	case 3: // F_GETFL
+		if o := openFileOf(fd); o != nil {
+			return uint64(o.flags &^ fileInUse)
+		}
 		return d.flags
 	case 4: // F_SETFL
+		if o := openFileOf(fd); o != nil {
+			o.flags = o.flags&^(oNonblock|oAppend) | uint32(arg)&(oNonblock|oAppend)
+			return 0
+		}
 		d.flags = d.flags&^oNonblock | arg&oNonblock
 		return 0
-	case 0, 1030: // F_DUPFD, F_DUPFD_CLOEXEC
-		n := newDescriptor(max(arg, 3), d.kind)
-		if n == maxDescriptors {
-			return errno(eMFILE)
+	case 5, 36: // F_GETLK, F_OFD_GETLK: no other process holds a lock
+		if !userRange(arg, 32, true) {
+			return errno(eFAULT)
 		}
-		descriptors[n] = *d
-		descriptors[n].polled = false
-		return n
+		*at[uint16](arg) = 2 // F_UNLCK
+		return 0
+	case 6, 7, 37, 38: // F_SETLK and the like
+		return 0
+	case 1031, 1032: // F_SETPIPE_SZ, F_GETPIPE_SZ
+		if d.kind == fdPipeRead || d.kind == fdPipeWrite {
+			return pipeCapacity
+		}
+		return errno(eBADF)
 	}
 	return errno(eINVAL)
 }
@@ -202,6 +250,9 @@ func fcntl(d *descriptor, fd, cmd, arg uint64) uint64 {
 
 const (
 	epollIn  = 1
+	epollOut = 4
+	epollErr = 8
+	epollHup = 16
 	epollET  = 1 << 31
 	eventLen = 12 // struct epoll_event is packed
 )
@@ -211,7 +262,7 @@ func epollCtl(op, fd, event uint64) uint64 {
 		return errno(eBADF)
 	}
 	d := &descriptors[fd]
-	if d.kind != fdEvent && d.kind != fdVector {
+	if d.kind != fdEvent && d.kind != fdVector && d.kind != fdPipeRead && d.kind != fdPipeWrite {
 		return errno(ePERM) // always ready, as Linux says of files
 	}
 	if op == 2 { // EPOLL_CTL_DEL
@@ -219,21 +270,40 @@ func epollCtl(op, fd, event uint64) uint64 {
 		return 0
 	}
 	d.polled = true
-	d.edge = load32(event)&epollET != 0
+	d.want = load32(event) | epollErr | epollHup
+	d.edge = d.want&epollET != 0
 	d.data = load64(event + 4)
-	d.fresh = d.count != 0
+	d.fresh = true
 	return 0
+}
+
+// readyEvents is what epoll reports of d now.
+func readyEvents(d *descriptor) uint32 {
+	events := uint32(0)
+	switch d.kind {
+	case fdPipeRead, fdPipeWrite:
+		events = pipeReady(d)
+	case fdEvent, fdVector:
+		if d.count != 0 {
+			events = epollIn
+		}
+	}
+	return events & d.want
 }
 
 func pollReady(events, most uint64) uint64 {
 	n := uint64(0)
-	for i := range descriptors {
+	for i := range descriptors[:usedDescriptors] {
 		d := &descriptors[i]
-		if !d.polled || d.count == 0 || d.edge && !d.fresh || n >= most {
+		if !d.polled || d.edge && !d.fresh || n >= most {
+			continue
+		}
+		ready := readyEvents(d)
+		if ready == 0 {
 			continue
 		}
 		d.fresh = false
-		store32(events, epollIn)
+		store32(events, ready)
 		store64(events+4, d.data)
 		events += eventLen
 		n++

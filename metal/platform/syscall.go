@@ -233,7 +233,7 @@ func dispatch(f *frame, n uint64) uint64 {
 		return t.id
 	case sysGetpid:
 		return 1
-	case sysGetppid, sysGetuid, sysGetgid, sysGeteuid, sysGetegid, sysUmask:
+	case sysGetppid, sysGetuid, sysGetgid, sysGeteuid, sysGetegid:
 		return 0
 	case sysArchPrctl:
 		if a != archSetFS {
@@ -324,7 +324,13 @@ func clockNanosleep(clock, flags, ts uint64) uint64 {
 	return 0
 }
 
+// cloneThread in the flags of clone: a thread of this program, the only thing there can be.
+const cloneThread = 0x1_0000
+
 func clone(f *frame) uint64 {
+	if f.DI&cloneThread == 0 {
+		return errno(eNOSYS)
+	}
 	n := newThread()
 	if n == nil {
 		return errno(eAGAIN)

@@ -1,0 +1,231 @@
+package main
+
+// Reading and writing open files.
+
+// read reads at pos; the range is checked.
+func (o *openFile) read(p, n, pos uint64) uint64 {
+	switch o.dev {
+	case devNull:
+		return 0
+	case devZero:
+		clear(bytesAt(p, n))
+		return n
+	case devRandom:
+		return randomBytes(p, n)
+	}
+	if o.node.isDir() {
+		return errno(eISDIR)
+	}
+	if !o.node.inBundle() {
+		return inodeAt(uint32(o.node)).readAt(p, n, pos)
+	}
+	from, size := bundleFiles.contents(o.node.index())
+	if pos >= size {
+		return 0
+	}
+	n = min(n, size-pos)
+	for done := uint64(0); done < n; done += pageSize {
+		k := min(n-done, pageSize)
+		copy(bytesAt(p+done, k), bytesAt(from+pos+done, k))
+		ackShootdown()
+	}
+	return n
+}
+
+// write writes at pos; the range is checked.
+func (o *openFile) write(p, n, pos uint64) uint64 {
+	if o.dev != 0 {
+		return n
+	}
+	if n == 0 {
+		return 0
+	}
+	if pos >= fileMax {
+		return errno(eFBIG)
+	}
+	done := inodeAt(uint32(o.node)).writeAt(p, min(n, fileMax-pos), pos)
+	if done == 0 {
+		return errno(eNOSPC)
+	}
+	return done
+}
+
+// maxIO is the most that one call moves, as on Linux.
+const maxIO = 0x7fff_f000
+
+// readDescriptor is read(2) on what is not an eventfd, a vector or the console.
+func readDescriptor(fd, p, n uint64) uint64 {
+	n = min(n, maxIO)
+	if fd < maxDescriptors && descriptors[fd].kind == fdPipeRead {
+		return readPipe(&descriptors[fd], p, n)
+	}
+	o := openFileOf(fd)
+	switch {
+	case o == nil:
+		return wrongDescriptor(fd, eINVAL)
+	case !o.readable():
+		return errno(eBADF)
+	case !userRange(p, n, true):
+		return errno(eFAULT)
+	}
+	r := o.read(p, n, o.pos)
+	if int64(r) > 0 {
+		o.pos += r
+	}
+	return r
+}
+
+func writeDescriptor(fd, p, n uint64) uint64 {
+	n = min(n, maxIO)
+	if fd < maxDescriptors && descriptors[fd].kind == fdPipeWrite {
+		return writePipe(&descriptors[fd], p, n)
+	}
+	o := openFileOf(fd)
+	switch {
+	case o == nil:
+		return wrongDescriptor(fd, eINVAL)
+	case !o.writable():
+		return errno(eBADF)
+	case !userRange(p, n, false):
+		return errno(eFAULT)
+	}
+	if o.flags&oAppend != 0 && o.dev == 0 {
+		o.pos = inodeAt(uint32(o.node)).size
+	}
+	r := o.write(p, n, o.pos)
+	if int64(r) > 0 {
+		o.pos += r
+	}
+	return r
+}
+
+// wrongDescriptor answers with EBADF, or e when the descriptor is open but of another kind.
+func wrongDescriptor(fd, e uint64) uint64 {
+	if fd >= maxDescriptors || descriptors[fd].kind == fdFree || descriptors[fd].kind == fdPipeRead || descriptors[fd].kind == fdPipeWrite {
+		return errno(eBADF)
+	}
+	return errno(e)
+}
+
+// fileAt is the open file of a descriptor that can be positioned.
+func fileAt(fd uint64) (*openFile, uint64) {
+	if o := openFileOf(fd); o != nil {
+		return o, 0
+	}
+	if needDescriptor(fd) == 0 {
+		return nil, errno(eSPIPE)
+	}
+	return nil, errno(eBADF)
+}
+
+// positioned is pread64(2) and pwrite64(2).
+func positioned(call, fd, p, n, pos uint64) uint64 {
+	if int64(pos) < 0 {
+		return errno(eINVAL)
+	}
+	n = min(n, maxIO)
+	o, e := fileAt(fd)
+	write := call == sysPwrite64 || call == sysPwritev
+	switch {
+	case e != 0:
+		return e
+	case write && !o.writable() || !write && !o.readable():
+		return errno(eBADF)
+	case !userRange(p, n, !write):
+		return errno(eFAULT)
+	case !write:
+		return o.read(p, n, pos)
+	case o.flags&oAppend != 0 && o.dev == 0: // as Linux has it, against POSIX
+		pos = inodeAt(uint32(o.node)).size
+	}
+	return o.write(p, n, pos)
+}
+
+const maxVectors = 1024
+
+// vectored is readv(2) and writev(2).
+func vectored(call, fd, v, count uint64) uint64 { return eachVector(call, fd, v, count, 0) }
+
+// positionedVectored is preadv(2) and pwritev(2).
+func positionedVectored(call, fd, v, count, pos uint64) uint64 {
+	return eachVector(call, fd, v, count, pos)
+}
+
+func eachVector(call, fd, v, count, pos uint64) uint64 {
+	if count > maxVectors {
+		return errno(eINVAL)
+	}
+	if !userRange(v, count*16, false) {
+		return errno(eFAULT)
+	}
+	total := uint64(0)
+	for i := uint64(0); i < count; i++ {
+		p, n := load64(v+i*16), load64(v+i*16+8)
+		if n == 0 {
+			continue
+		}
+		var r uint64
+		switch call {
+		case sysReadv:
+			r = readAny(fd, p, n)
+		case sysWritev:
+			r = writeDescriptor(fd, p, n)
+		default:
+			r = positioned(call, fd, p, n, pos+total)
+		}
+		if int64(r) < 0 {
+			if total != 0 {
+				return total
+			}
+			return r
+		}
+		total += r
+		if r < n {
+			break
+		}
+	}
+	return total
+}
+
+// readAny reads from a descriptor of any kind.
+func readAny(fd, p, n uint64) uint64 {
+	if fd < maxDescriptors && descriptors[fd].kind != fdFree {
+		if r, ok := plainDescriptorCall(&descriptors[fd], sysRead, fd, p, n); ok {
+			return r
+		}
+	}
+	return readDescriptor(fd, p, n)
+}
+
+// seek is lseek(2). There are no holes that it would tell of.
+func seek(fd, offset, whence uint64) uint64 {
+	o, e := fileAt(fd)
+	if e != 0 {
+		return e
+	}
+	if o.dev != 0 {
+		return 0
+	}
+	size := sizeOf(o.node)
+	switch whence {
+	case 0:
+	case 1:
+		offset += o.pos
+	case 2:
+		offset += size
+	case 3, 4: // SEEK_DATA, SEEK_HOLE
+		if offset >= size {
+			return errno(eNXIO)
+		}
+		if whence == 4 {
+			offset = size
+		}
+	default:
+		return errno(eINVAL)
+	}
+	if int64(offset) < 0 {
+		return errno(eINVAL)
+	}
+	o.pos = offset
+	return offset
+}
