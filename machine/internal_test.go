@@ -18,7 +18,7 @@ func TestArgs(t *testing.T) {
 	}{
 		{"tcg", Config{CPUs: 2, Memory: 1 << 30, Accel: TCG}, []string{"-accel tcg,thread=multi -cpu EPYC,+svm,+npt,+x2apic -m 1048576K -smp 2"}},
 		{"kvm", Config{Accel: KVM}, []string{"-accel kvm -cpu host,+svm,+x2apic"}},
-		{"icount", Config{Accel: TCG, Icount: true}, []string{"-accel tcg,thread=single,one-insn-per-tb=on -icount shift=0,sleep=off"}},
+		{"icount", Config{Accel: TCG, Icount: true}, []string{"-accel tcg,thread=single -icount shift=0,sleep=off"}},
 		{"always", Config{Accel: TCG, Image: "i.elf", ExtraArgs: []string{"-s"}}, []string{"-machine q35", "-no-reboot", "-device isa-debug-exit,iobase=0xf4,iosize=4",
 			"-serial file:/dev/fd/3 -serial stdio", "-kernel i.elf -s"}},
 		{"qmp", Config{QMP: true, Dir: "/d/"}, []string{"-qmp unix:/d/qmp.sock,server=on,wait=off"}},
