@@ -52,6 +52,7 @@ func run(boot *abi.BootPage) error {
 		TSCHz:          boot.TSCHz,
 		VCPUPages:      core.VCPUPages,
 		ContainerPages: core.ContainerPages,
+		Zero:           metal.Zero,
 		Bug:            bug,
 	})
 	if err != nil {

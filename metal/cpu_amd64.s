@@ -75,3 +75,24 @@ TEXT ·CPUID(SB),NOSPLIT,$0-24
 	MOVL CX, ecx+16(FP)
 	MOVL DX, edx+20(FP)
 	RET
+
+// func zero(p *byte, n uintptr): n is a multiple of 256. Ordinary stores: REP STOSQ takes 8 bytes at a time in an
+// emulator, and is counted so.
+TEXT ·zero(SB),NOSPLIT,$0-16
+	MOVQ p+0(FP), DI
+	MOVQ n+8(FP), CX
+	VPXOR Y0, Y0, Y0
+loop:
+	VMOVDQU Y0, 0(DI)
+	VMOVDQU Y0, 32(DI)
+	VMOVDQU Y0, 64(DI)
+	VMOVDQU Y0, 96(DI)
+	VMOVDQU Y0, 128(DI)
+	VMOVDQU Y0, 160(DI)
+	VMOVDQU Y0, 192(DI)
+	VMOVDQU Y0, 224(DI)
+	ADDQ $256, DI
+	SUBQ $256, CX
+	JNE loop
+	VZEROUPPER
+	RET

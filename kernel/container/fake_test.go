@@ -17,6 +17,7 @@ const (
 	hostBase = 2 << 20 // host memory, not managed
 	hostSize = 8 << 20
 	hostGPA  = 8 << 20 // where root sees it
+	bigFrom  = 4 << 20
 	tscHz    = 1_000_000_000
 	cores    = 3
 )
@@ -31,7 +32,7 @@ type fake struct {
 	vcpus      map[*VCPU]bool
 	interrupts map[*VCPU]int
 	kicked     map[*VCPU]int
-	shootdowns int
+	stopped    map[*Container]bool // no vCPU of it can be in the guest any more
 	ended      []string
 	printed    bytes.Buffer
 }
@@ -43,6 +44,7 @@ func newFake() *fake {
 		vcpus:      make(map[*VCPU]bool),
 		interrupts: make(map[*VCPU]int),
 		kicked:     make(map[*VCPU]int),
+		stopped:    make(map[*Container]bool),
 	}
 }
 
@@ -71,11 +73,18 @@ func (f *fake) FreeVCPU(v *VCPU) {
 	if !f.vcpus[v] {
 		panic("free of a vCPU that does not exist")
 	}
+	if v.Container.State() != abi.StateCreated && !f.stopped[v.Container] {
+		panic("free of a vCPU that may still run")
+	}
 	delete(f.vcpus, v)
 }
 
-func (f *fake) Kick(v *VCPU)                      { f.kicked[v]++ }
-func (f *fake) Shootdown(c *Container)            { f.shootdowns++; delete(f.stale, c) }
+func (f *fake) Kick(v *VCPU) { f.kicked[v]++ }
+func (f *fake) Shootdown(c *Container) {
+	delete(f.stale, c)
+	f.stopped[c] = c.Ending()
+}
+
 func (f *fake) Interrupt(v *VCPU, vector uint8)   { f.interrupts[v]++ }
 func (f *fake) Retime(core int)                   {}
 func (f *fake) Ports(c *Container)                {}
@@ -104,6 +113,7 @@ func boot(t fataler) *machine {
 		Memory:         []abi.Range{{Addr: ramBase, Size: ramSize}},
 		Cores:          cores,
 		TSCHz:          tscHz,
+		BigFrom:        bigFrom,
 		VCPUPages:      3,
 		ContainerPages: 4,
 	})

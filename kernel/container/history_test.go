@@ -74,7 +74,7 @@ func (l *life) gpa(c *Container) uint64 {
 		if c == l.root && l.d.n(2) == 0 {
 			return hostGPA + uint64(l.d.n(64))*0x2_0000
 		}
-		return bigFrom + uint64(l.d.n(4))*0x8_0000
+		return bigFrom + uint64(l.d.n(8))*0x8_0000 + uint64(l.d.n(2))*0x3000
 	default:
 		return uint64(l.d.n(int(c.limit))) * abi.PageSize
 	}

@@ -80,6 +80,13 @@ type Config struct {
 	VCPUPages      uint64 // pages that the backend takes for each vCPU, and
 	ContainerPages uint64 // for each container
 
+	// BigFrom is the guest-physical address from which on big frames are attached; 0 = DefaultBigFrom. What lies below
+	// is touched here and there by every program: attached in smaller pieces, it keeps an idle container small.
+	BigFrom uint64
+
+	// Zero clears memory in whole pages; nil = the language's clear.
+	Zero func(b []byte)
+
 	// Bug is told when the kernel finds that it made a mistake. It goes on if Bug returns. nil panics.
 	Bug func(error)
 }
@@ -103,12 +110,21 @@ type Kernel struct {
 	host  []abi.Range             // host memory that was lent
 }
 
+// DefaultBigFrom is Config.BigFrom unless it says otherwise.
+const DefaultBigFrom = 32 << 20
+
 const never = ^uint64(0)
 
 // New makes a kernel without containers.
 func New(cfg Config) (*Kernel, error) {
 	if cfg.Cores < 1 || cfg.TSCHz == 0 || cfg.Machine == nil {
 		return nil, errors.New("container: a kernel needs a machine, at least one core and the rate of its clock")
+	}
+	if cfg.Zero == nil {
+		cfg.Zero = func(b []byte) { clear(b) }
+	}
+	if cfg.BigFrom == 0 {
+		cfg.BigFrom = DefaultBigFrom
 	}
 	k := &Kernel{
 		cfg:       cfg,
@@ -122,7 +138,7 @@ func New(cfg Config) (*Kernel, error) {
 	}
 	k.next.Store(never)
 	var err error
-	k.frames, err = frames.New(cfg.Memory, func(pa, size uint64) { clear(k.m.Phys(pa, size)) })
+	k.frames, err = frames.New(cfg.Memory, func(pa, size uint64) { cfg.Zero(k.m.Phys(pa, size)) })
 	return k, err
 }
 

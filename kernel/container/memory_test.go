@@ -11,7 +11,7 @@ import (
 const page = abi.PageSize
 
 func TestAttach(t *testing.T) {
-	const memory = 36 << 20
+	const memory = 8 << 20
 	for _, c := range []struct {
 		name  string
 		pages uint64
@@ -413,6 +413,7 @@ func TestCopyTo(t *testing.T) {
 	}
 	for _, c := range []struct{ gpa, pa, pages uint64 }{
 		{0x50_0000, hostBase, 1}, {0x50_0001, hostBase, 1}, {0x90_0000, hostBase + 1, 1}, {m.root.limit*page + page, hostBase, 1},
+		{0x3_0000, hostBase, 1 << 51}, {0x3_0000, hostBase, ^uint64(0)}, {0x3_0000, hostBase, ^uint64(0) - m.root.limit + 1},
 	} {
 		if err := m.k.LendHost(m.root, c.gpa, c.pa, c.pages); err == nil {
 			t.Errorf("lent host memory %#x at %#x", c.pa, c.gpa)
@@ -498,5 +499,78 @@ func TestNextTick(t *testing.T) {
 		}
 		m.f.now = want
 		m.k.Tick(want)
+	}
+}
+
+// TestReclaimOfWhatWasGivenOn: pages that are granted again, not in place yet, and given on already.
+func TestReclaimOfWhatWasGivenOn(t *testing.T) {
+	m := boot(t)
+	v := m.root.VCPUs[0]
+	a := m.create(t, m.root, "a", 1, 6000, 64<<20)
+	m.start(t, a)
+	w := a.VCPUs[0]
+	m.must(t, w, abi.CallReturnPages, 0x10_0000, abi.ReturnMax)
+	m.must(t, w, abi.CallReturnPages, 0x110_0000, 1000)
+	b := m.create(t, a, "b", 1, 10, 64<<20)
+	m.must(t, v, abi.CallGrantPages, uint64(a.ID), abi.ReturnMax+1000)
+	m.must(t, w, abi.CallGrantPages, uint64(b.ID), a.available()-5)
+	if a.restore != 1000 {
+		t.Fatalf("%d holes wait, want 1000", a.restore)
+	}
+	m.must(t, v, abi.CallReclaimPages, uint64(a.ID), 500, 0)
+	for m.k.Step() {
+		m.check(t)
+	}
+	if b.alive() || a.granted != 5500 {
+		t.Errorf("b lives: %v, a has %d pages", b.alive(), a.granted)
+	}
+}
+
+// TestLendFromBigFrames: parts of a big frame are lent, and the whole as a whole.
+func TestLendFromBigFrames(t *testing.T) {
+	m := boot(t)
+	a := m.create(t, m.root, "a", 1, 6500, 32<<20)
+	m.start(t, a)
+	v := a.VCPUs[0]
+	b := m.create(t, a, "b", 1, 4000, 32<<20)
+	id := uint64(b.ID)
+	m.poke(t, a, 0x60_0000, uint8(5))
+	if _, size := a.Tables.Lookup(0x60_0000); size != npt.Size2M {
+		t.Fatalf("attached %#x bytes", size)
+	}
+	m.must(t, v, abi.CallLend, id, 0x4000, 0x60_3000, 3, abi.LendWrite)
+	m.must(t, v, abi.CallLend, id, 0x20_0000, 0x60_0000, 512+5, abi.LendRead)
+	if _, size := b.Tables.Lookup(0x20_0000); size != npt.Size2M {
+		t.Errorf("a big frame is lent in pieces of %#x bytes", size)
+	}
+	m.must(t, v, abi.CallLend, id, 0xc0_0000, 0x60_0000, 511, abi.LendRead)
+	m.must(t, v, abi.CallLend, id, 0x1_0000, 0x80_0000, 2, abi.LendRead)    // a further big frame
+	m.must(t, v, abi.CallLend, id, 0x60_1000, 0x60_0000, 512, abi.LendRead) // aligned in one of the two spaces only
+	m.must(t, v, abi.CallLend, id, 0xa0_0000, 0x60_1000, 512, abi.LendRead)
+	m.fails(t, abi.EBUSY, v, abi.CallReturnPages, 0x60_3000, 1)
+	m.fails(t, abi.EBUSY, v, abi.CallReturnPages, 0x80_1000, 1)
+	m.must(t, v, abi.CallReturnPages, 0x80_8000, 1)
+	m.must(t, m.root.VCPUs[0], abi.CallReclaimPages, uint64(a.ID), a.granted-a.given, 0)
+	for m.k.Step() {
+		m.check(t)
+	}
+	if b.alive() {
+		t.Error("b still has what was taken from a")
+	}
+}
+
+// TestReclaimSparesWhatIsLent: of a big frame of which one page is lent, the rest can be taken.
+func TestReclaimSparesWhatIsLent(t *testing.T) {
+	m := boot(t)
+	a := m.create(t, m.root, "a", 1, 3000, 32<<20)
+	m.start(t, a)
+	m.poke(t, a, 0x60_0000, uint8(5))
+	b := m.create(t, a, "b", 1, 10, 1<<20)
+	m.must(t, a.VCPUs[0], abi.CallLend, uint64(b.ID), 0x4000, 0x60_3000, 1, abi.LendWrite)
+	m.must(t, m.root.VCPUs[0], abi.CallReclaimPages, uint64(a.ID), 2900, 0)
+	m.drain()
+	m.check(t)
+	if e, _ := a.Tables.Lookup(0x60_3000); !b.alive() || !e.Present() || a.granted != 100 {
+		t.Errorf("b lives: %v, the page it borrows: %#x, a has %d", b.alive(), e, a.granted)
 	}
 }

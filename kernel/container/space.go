@@ -9,10 +9,6 @@ import (
 // The guest-physical space of a container. All that is known of a page stands in its nested page table entry: backed,
 // lent, reserved, returned (a hole), or 0: its own, not attached yet if below the limit.
 
-// bigFrom is the guest-physical address from which on big frames are attached. Below lies what every program touches,
-// here and there: attaching it in smaller pieces keeps an idle container small.
-const bigFrom = 32 << 20
-
 // neverMapped marks page 0.
 const neverMapped = npt.Reserved
 
@@ -75,7 +71,7 @@ func (k *Kernel) touch(c *Container, gpa uint64, write bool) (pa uint64, err abi
 func (k *Kernel) attach(c *Container, gpa uint64) abi.Errno {
 	for _, size := range [...]uint64{frames.Big, frames.Chunk, frames.Page} {
 		base, pages := gpa&^(size-1), size/abi.PageSize
-		if size == frames.Big && gpa < bigFrom || base/abi.PageSize+pages > c.limit {
+		if size == frames.Big && gpa < k.cfg.BigFrom || base/abi.PageSize+pages > c.limit {
 			continue
 		}
 		if c.available() < pages || !c.Tables.Empty(base, size) {
@@ -103,12 +99,7 @@ func mapOwn(c *Container, gpa, pa, size uint64) error {
 	if size == frames.Big {
 		return c.Tables.Map(gpa, pa, npt.Size2M, npt.W)
 	}
-	for off := uint64(0); off < size; off += abi.PageSize {
-		if err := c.Tables.Map(gpa+off, pa+off, npt.Size4K, npt.W); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.Tables.MapRun(gpa, pa, int(size/abi.PageSize), npt.W)
 }
 
 // view is the memory of c from gpa to the end of the page or of n bytes. Others may write there at any time.

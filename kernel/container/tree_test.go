@@ -121,6 +121,9 @@ func TestDeathOfATree(t *testing.T) {
 	if r := m.k.Hypercall(c.VCPUs[0], abi.CallNull, [6]uint64{}); !r.Exit {
 		t.Error("the grandchild goes on")
 	}
+	if r := m.k.Hypercall(a.VCPUs[0], abi.CallNotify, [6]uint64{0, abi.ConsoleBit}); !r.Exit || m.root.childEvents != 0 {
+		t.Error("the dead can notify")
+	}
 	if m.f.kicked[c.VCPUs[0]] == 0 {
 		t.Error("the grandchild was not kicked")
 	}

@@ -240,3 +240,37 @@ func TestHistories(t *testing.T) {
 		}
 	})
 }
+
+func TestMapRun(t *testing.T) {
+	m := newMemory(20)
+	one, err := New(1<<30, m.source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := New(1<<30, m.source())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const gpa, pa, n = 5<<20 + 3*Size4K, 7 << 20, 16
+	if err := run.MapRun(gpa, pa, n, W); err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(n) {
+		if err := one.Map(gpa+i*Size4K, pa+i*Size4K, Size4K, W); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for g := uint64(4 << 20); g < 7<<20; g += Size4K {
+		got, _ := run.Lookup(g)
+		want, _ := one.Lookup(g)
+		if got != want {
+			t.Fatalf("at %#x: got %#x, want %#x", g, got, want)
+		}
+	}
+	if err := run.MapRun(gpa+(n-1)*Size4K, pa, 2, W); err != ErrCovered {
+		t.Errorf("over what is there: got %v, want %v", err, ErrCovered)
+	}
+	if err := run.MapRun(2<<20-Size4K, pa, 2, W); err != ErrAlign {
+		t.Errorf("across a table: got %v, want %v", err, ErrAlign)
+	}
+}
