@@ -39,7 +39,7 @@ type inode struct {
 	height uint64
 
 	atime, mtime, ctime uint64 // nanoseconds since 1970
-	_                   [8]byte
+	_                   [16]byte
 }
 
 var inodes table

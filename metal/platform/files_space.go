@@ -48,7 +48,7 @@ func (t *table) take() uint32 {
 		return i
 	}
 	i := max(t.made, 1)
-	page := uint64(i) * t.size / pageSize
+	page := uint64(i) / (pageSize / t.size)
 	if page == tablePages {
 		return 0
 	}
