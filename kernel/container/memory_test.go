@@ -566,11 +566,11 @@ func TestReclaimSparesWhatIsLent(t *testing.T) {
 	m.start(t, a)
 	m.poke(t, a, 0x60_0000, uint8(5))
 	b := m.create(t, a, "b", 1, 10, 1<<20)
-	m.must(t, a.VCPUs[0], abi.CallLend, uint64(b.ID), 0x4000, 0x60_3000, 1, abi.LendWrite)
+	m.must(t, a.VCPUs[0], abi.CallLend, uint64(b.ID), 0x4000, 0x7f_f000, 1, abi.LendWrite)
 	m.must(t, m.root.VCPUs[0], abi.CallReclaimPages, uint64(a.ID), 2900, 0)
 	m.drain()
 	m.check(t)
-	if e, _ := a.Tables.Lookup(0x60_3000); !b.alive() || !e.Present() || a.granted != 100 {
+	if e, _ := a.Tables.Lookup(0x7f_f000); !b.alive() || !e.Present() || a.granted != 100 {
 		t.Errorf("b lives: %v, the page it borrows: %#x, a has %d", b.alive(), e, a.granted)
 	}
 }
