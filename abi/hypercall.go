@@ -16,7 +16,7 @@ const (
 	CallExit
 	// CallCreate makes a child: create(spec) = id. spec is the address of a ContainerSpec in the caller's memory. Pages
 	// and the nonkernel's overhead (Status.Overhead) come out of what the caller has not attached itself. ENOMEM, EFAULT,
-	// EINVAL, ENOSPC.
+	// EINVAL, ENOSPC, EAGAIN while pages of the caller are being taken by force.
 	CallCreate
 	// CallCopy copies into a child that has not started: copy(id, to, from, bytes), to in the child's memory, from in
 	// the caller's. At most CopyMax bytes a call; on error, part of them may have been copied. ENOENT, EBUSY, EINVAL,
@@ -40,7 +40,8 @@ const (
 	// CallReap forgets a child that has ended and frees its id: reap(id). EBUSY while it still runs.
 	CallReap
 	// CallGrantPages moves a quantity of memory from the caller to a child: grantpages(id, pages). ENOMEM when the caller
-	// has attached or given it; EINVAL beyond the child's address space.
+	// has attached or given it; EINVAL beyond the child's address space; EAGAIN while pages of the caller are being taken by
+	// force.
 	CallGrantPages
 	// CallReclaimPages asks a child to give pages back: reclaimpages(id, pages, notice in microseconds). The child sees
 	// EventReclaimPages and the deadline in its event page; at the deadline the nonkernel takes by force, from the top of

@@ -65,6 +65,9 @@ func (k *Kernel) callCreate(c *Container, gpa uint64) (id uint64, err abi.Errno)
 	if abi.MaxContainers-len(k.all) <= reserve*min(c.depth, 3) || c.lastID == 1<<32-1 {
 		return 0, abi.ENOSPC
 	}
+	if c.reclaim.due {
+		return 0, abi.EAGAIN // its pages are being taken: it may not give them away first
+	}
 	if c.available() < spec.Pages+k.Overhead(spec.Memory, int(spec.VCPUs)) {
 		return 0, abi.ENOMEM
 	}

@@ -77,26 +77,31 @@ func (k *Kernel) Reaper(stop <-chan struct{}) {
 func (k *Kernel) Step() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.dying) > 0 {
-		if k.reapStep(k.dying[0]) {
-			k.dying = append(k.dying[:0], k.dying[1:]...)
-		}
+	k.turn = !k.turn // so that who makes children die without end cannot put off what it owes
+	if len(k.due) > 0 && (k.turn || len(k.dying) == 0) && k.takeTurn() {
 		return true
 	}
-	for i, c := range k.due {
-		done, wait := !c.alive(), false
-		if !done {
-			done, wait = k.takeStep(c)
-		}
-		if done {
-			k.due = append(k.due[:i], k.due[i+1:]...)
-			return true
-		}
-		if !wait {
-			return true
-		}
+	if len(k.dying) == 0 {
+		return len(k.due) > 0
 	}
-	return len(k.dying) > 0
+	if k.reapStep(k.dying[0]) {
+		k.dying = append(k.dying[:0], k.dying[1:]...)
+	}
+	return true
+}
+
+// takeTurn takes pages from the one who waited longest, and says false when that must wait for a death.
+func (k *Kernel) takeTurn() bool {
+	c := k.due[0]
+	k.due = append(k.due[:0], k.due[1:]...)
+	if !c.alive() {
+		return true
+	}
+	done, wait := k.takeStep(c)
+	if !done {
+		k.due = append(k.due, c)
+	}
+	return !wait
 }
 
 // reapStep takes c apart a little further. Its children have ended before. done says that nothing is left.
@@ -107,7 +112,6 @@ func (k *Kernel) reapStep(c *Container) (done bool) {
 			k.m.FreeVCPU(v)
 		}
 		c.phase++
-		return false
 	}
 	if !k.destroyTables(c) {
 		return false
@@ -130,8 +134,12 @@ func (k *Kernel) destroyTables(c *Container) (done bool) {
 	})
 }
 
-// release gives what c still has back to its parent: pages, slots, ports.
+// release gives what c still has back to its parent: slots, ports, pages.
 func (k *Kernel) release(c *Container) {
+	for core := range c.slots {
+		k.takeSlots(c, core, abi.AllSlots)
+	}
+	k.returnPorts(c)
 	for _, pa := range []uint64{c.EventPA, c.PricePA} {
 		if pa != 0 {
 			k.freeOverhead(c, pa, 1)
@@ -148,10 +156,6 @@ func (k *Kernel) release(c *Container) {
 	if c.Parent != nil {
 		c.Parent.given -= c.granted + c.overhead
 	}
-	for core := range c.slots {
-		k.takeSlots(c, core, abi.AllSlots)
-	}
-	k.returnPorts(c)
 }
 
 // finish ends c for good: all is returned, its parent hears of it.

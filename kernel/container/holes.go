@@ -88,6 +88,9 @@ func (k *Kernel) callGrantPages(c *Container, id, pages uint64) abi.Errno {
 	if child.limit+pages-back > child.memory {
 		return abi.EINVAL
 	}
+	if c.reclaim.due {
+		return abi.EAGAIN
+	}
 	if c.available() < pages {
 		return abi.ENOMEM
 	}

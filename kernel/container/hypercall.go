@@ -11,6 +11,9 @@ type Result struct {
 
 // Hypercall does what a vCPU asks for. Every argument may be anything.
 func (k *Kernel) Hypercall(v *VCPU, call abi.Call, args [6]uint64) Result {
+	if call == abi.CallDebugWrite {
+		return k.debugWrite(v.Container, args[0], args[1])
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c := v.Container
@@ -75,8 +78,6 @@ func (k *Kernel) dispatch(c *Container, call abi.Call, a [6]uint64) uint64 {
 		err = k.callGrantPorts(c, a[0], a[1], a[2])
 	case abi.CallMark:
 		err = k.callMark(c, a[0])
-	case abi.CallDebugWrite:
-		err = k.callDebugWrite(c, a[0], a[1])
 	default:
 		err = abi.ENOSYS
 	}
@@ -152,19 +153,27 @@ func (b *bucket) take(n, now, hz uint64) bool {
 	return true
 }
 
-// callDebugWrite is debugwrite(address, bytes).
-func (k *Kernel) callDebugWrite(c *Container, gpa, n uint64) abi.Errno {
-	if n > abi.DebugWriteMax {
-		return abi.EINVAL
-	}
+// debugWrite is debugwrite(address, bytes). It prints without the lock: consoles are slow.
+func (k *Kernel) debugWrite(c *Container, gpa, n uint64) Result {
 	var buf [abi.DebugWriteMax]byte
-	text := buf[:n]
-	if err := k.copyIn(c, text, gpa); err != 0 {
-		return err
+	k.mu.Lock()
+	if !c.alive() {
+		k.mu.Unlock()
+		return Result{Exit: true}
 	}
-	if !c.debug.take(n, k.m.Now(), k.cfg.TSCHz) {
-		return abi.EAGAIN
+	err := abi.EINVAL
+	if n <= abi.DebugWriteMax {
+		err = k.copyIn(c, buf[:n], gpa)
 	}
-	k.m.DebugWrite(c, text)
-	return 0
+	if err == 0 && !c.debug.take(n, k.m.Now(), k.cfg.TSCHz) {
+		err = abi.EAGAIN
+	}
+	k.mu.Unlock()
+	if err != 0 {
+		return Result{RAX: err.RAX()}
+	}
+	k.printing.Lock()
+	defer k.printing.Unlock()
+	k.m.DebugWrite(c, buf[:n])
+	return Result{}
 }

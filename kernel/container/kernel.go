@@ -7,7 +7,7 @@
 //
 // # Locks
 //
-// Kernel has one lock, for control operations; each exported method takes it, unless its comment says that the caller
+// Kernel has one lock, for control operations (and one for the console, never held together with it); each exported method takes it, unless its comment says that the caller
 // holds it or that none is needed. No other lock is taken below it, and every method of Machine is called with it
 // held. Machine.Shootdown waits for other cores with the lock held: a core must acknowledge a shootdown without this
 // lock, by being outside of the guest. What a core needs in order to choose and enter a vCPU (Timetable,
@@ -35,8 +35,8 @@ import (
 	"nom.dev/nom/kernel/timetable"
 )
 
-// Machine is what the nonkernel's hardware side does for this package. All methods are called with the kernel's lock
-// held and must not call the kernel's exported methods, except AllocPages from NewVCPU.
+// Machine is what the nonkernel's hardware side does for this package. All methods but DebugWrite are called with the
+// kernel's lock held and must not call the kernel's exported methods, except AllocPages from NewVCPU and Ports.
 type Machine interface {
 	// Phys is n bytes of host memory at pa, which do not cross the frame that was granted. The contents may change at
 	// any time: guests write there.
@@ -60,7 +60,8 @@ type Machine interface {
 	Ports(c *Container)
 	// Ended is told that c has ended and returned everything.
 	Ended(c *Container)
-	// DebugWrite prints b on the machine's console, marked with the name of c.
+	// DebugWrite prints b on the machine's console, marked with the name of c. It may take its time: the kernel's lock is
+	// free, only further DebugWrites wait.
 	DebugWrite(c *Container, b []byte)
 	// Now is the time stamp counter.
 	Now() uint64
@@ -100,12 +101,15 @@ type Kernel struct {
 	next      atomic.Uint64 // earliest deadline that Tick must look at
 	work      chan struct{} // wakes Reaper
 
+	printing sync.Mutex // held during Machine.DebugWrite; never together with mu
+
 	mu    sync.Mutex
 	root  *Container
 	all   []*Container            // alive or not yet reaped
 	taken [abi.MaxContainers]bool // by Container.Slot
 	dying []*Container            // to be taken apart, children before parents
 	due   []*Container            // to have pages taken by force
+	turn  bool                    // of Step: due before dying
 	freed []uint64                // scratch: pages to free after the shootdown
 	host  []abi.Range             // host memory that was lent
 }

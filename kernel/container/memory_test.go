@@ -574,3 +574,31 @@ func TestReclaimSparesWhatIsLent(t *testing.T) {
 		t.Errorf("b lives: %v, the page it borrows: %#x, a has %d", b.alive(), e, a.granted)
 	}
 }
+
+// TestReclaimAgainstChurn: who makes children and lets them die all the time cannot put off what it owes.
+func TestReclaimAgainstChurn(t *testing.T) {
+	m := boot(t)
+	a := m.create(t, m.root, "a", 1, 2000, 16<<20)
+	m.start(t, a)
+	v := a.VCPUs[0]
+	m.poke(t, a, scratch, specFor("b", 1, 20, 1<<20))
+	for range 5 {
+		m.must(t, v, abi.CallCreate, scratch)
+	}
+	m.must(t, m.root.VCPUs[0], abi.CallReclaimPages, uint64(a.ID), 1990, 0)
+	m.fails(t, abi.EAGAIN, v, abi.CallCreate, scratch)
+	m.fails(t, abi.EAGAIN, v, abi.CallGrantPages, uint64(a.children[0].ID), 1)
+	b := m.create(t, m.root, "b", 1, 1, 1<<20)
+	for steps := 0; a.granted != 10; steps++ {
+		if steps > 100 {
+			t.Fatalf("a still has %d pages", a.granted)
+		}
+		m.call(m.root.VCPUs[0], abi.CallKill, uint64(b.ID))
+		b = m.create(t, m.root, "b", 1, 1, 1<<20)
+		m.k.Step()
+		m.check(t)
+	}
+	m.drain()
+	m.must(t, m.root.VCPUs[0], abi.CallGrantPages, uint64(a.ID), 1990)
+	m.create(t, a, "c", 1, 20, 1<<20)
+}

@@ -80,7 +80,7 @@ func (k *Kernel) Tick(now uint64) {
 }
 
 // takeStep takes pages that c owes, at most stepPages at a time, from the top of its space. Where they are given or
-// lent to its children, so that its own do not suffice, the youngest child ends. done says that c owes nothing more,
+// lent to its children, so that its own do not suffice, the youngest children end. done says that c owes nothing more,
 // wait that it must wait for a child's end.
 func (k *Kernel) takeStep(c *Container) (done, wait bool) {
 	r := &c.reclaim
@@ -105,7 +105,7 @@ func (k *Kernel) takeStep(c *Container) (done, wait bool) {
 	}
 	if r.cursor == 0 {
 		r.cursor = c.limit
-		return false, k.endYoungest(c)
+		return false, k.endYoungest(c, r.pages)
 	}
 	return false, false
 }
@@ -123,15 +123,23 @@ func (k *Kernel) mayTake(c *Container, page uint64) bool {
 	return k.frames.Shares(e.Addr()+page*abi.PageSize&(size-1)) == 0
 }
 
-// endYoungest ends the last child of c that has not ended, and says whether there was one.
-func (k *Kernel) endYoungest(c *Container) bool {
+// endYoungest ends as many of the last children of c as have so many pages (those that are ending already count), at
+// least one, and says whether there was one.
+func (k *Kernel) endYoungest(c *Container, pages uint64) (found bool) {
 	for i := len(c.children) - 1; i >= 0; i-- {
-		if child := c.children[i]; child.State() != abi.StateEnded {
-			k.endTree(child, abi.EndKilled, 0, 0)
-			return true
+		child := c.children[i]
+		if child.State() == abi.StateEnded {
+			continue
 		}
+		k.endTree(child, abi.EndKilled, 0, 0)
+		found = true
+		has := child.granted + child.overhead
+		if has >= pages {
+			break
+		}
+		pages -= has
 	}
-	return false
+	return found
 }
 
 // NextTick is the TSC at which Tick has something to do next; 0 = nothing is due. It needs no lock.
