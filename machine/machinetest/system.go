@@ -32,11 +32,16 @@ func System(t testing.TB) string {
 	if dir := os.Getenv("NOM_SYSTEM"); dir != "" {
 		return dir
 	}
+	return BuildSystem(t, t.TempDir())
+}
+
+// BuildSystem builds the parts of the system beneath the directory bin and returns the directory that they are in.
+func BuildSystem(t testing.TB, bin string) string {
+	t.Helper()
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
 	if err != nil {
 		t.Fatalf("looking for the module's directory: %v", err)
 	}
-	bin := t.TempDir()
 	cmd := exec.Command("make", "-s", "system", "BIN="+bin)
 	cmd.Dir = filepath.Dir(strings.TrimSpace(string(mod)))
 	if out, err := cmd.CombinedOutput(); err != nil {

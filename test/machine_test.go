@@ -1,0 +1,293 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"nom.dev/nom/abi/bundle"
+	"nom.dev/nom/abi/manifest"
+	"nom.dev/nom/api"
+	"nom.dev/nom/image"
+	"nom.dev/nom/machine"
+	"nom.dev/nom/machine/machinetest"
+)
+
+// tree is the module's directory, seen from this package's.
+const tree = ".."
+
+// shared is what all tests of this package have in common. It is made when the first test asks for it.
+var shared struct {
+	mu       sync.Mutex
+	dir      string // for everything that is built
+	system   *image.Parts
+	programs map[string]string // executables, by the package's folder
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.dir != "" {
+		os.RemoveAll(shared.dir)
+	}
+	os.Exit(code)
+}
+
+// sharedDir is a directory that lives as long as the tests. shared.mu is held.
+func sharedDir(t testing.TB) string {
+	t.Helper()
+	if shared.dir == "" {
+		dir, err := os.MkdirTemp("", "nom-test-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.dir = dir
+	}
+	return shared.dir
+}
+
+// system is nom's own parts. Tests that need them need QEMU too, and are skipped without it.
+func system(t testing.TB) *image.Parts {
+	t.Helper()
+	machinetest.RealQEMU(t)
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.system != nil {
+		return shared.system
+	}
+	dir := os.Getenv(image.SystemEnv)
+	if dir == "" {
+		dir = machinetest.BuildSystem(t, sharedDir(t))
+	}
+	parts, err := image.ReadSystem(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.system = parts
+	return parts
+}
+
+// program builds a package main, named by its folder in the tree, and returns the executable.
+func program(t testing.TB, folder string) string {
+	t.Helper()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if file := shared.programs[folder]; file != "" {
+		return file
+	}
+	file, err := image.Program(t.Context(), "./"+folder, image.BuildOptions{
+		Dir:    tree,
+		Output: filepath.Join(sharedDir(t), filepath.Base(folder)+strconv.Itoa(len(shared.programs))),
+		Flags:  []string{"-trimpath"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shared.programs == nil {
+		shared.programs = map[string]string{}
+	}
+	shared.programs[folder] = file
+	return file
+}
+
+// guest is a container of a machine: the program's folder, and what the manifest says about it. Name and Args[0] are
+// the folder's last element unless given.
+type guest struct {
+	folder string
+	elf    string // instead of folder: an executable
+	manifest.Container
+	files []bundle.File
+}
+
+// run makes a guest of a program with its arguments.
+func run(folder string, args ...string) *guest {
+	name := filepath.Base(folder)
+	return &guest{folder: folder, Container: manifest.Container{Name: name, Args: append([]string{name}, args...)}}
+}
+
+// named gives a guest another name.
+func (g *guest) named(name string) *guest {
+	g.Name = name
+	return g
+}
+
+// on says how many vCPUs a guest has.
+func (g *guest) on(vcpus int) *guest {
+	g.VCPUs = vcpus
+	return g
+}
+
+// hardware says what a machine is.
+type hardware struct {
+	cpus     int
+	memory   int64
+	icount   bool
+	patience time.Duration // 0 = defaultPatience
+}
+
+// defaultPatience is how long a machine may take: much longer than it does, on any computer.
+const defaultPatience = 5 * time.Minute
+
+// end is what became of a container.
+type end struct {
+	stdout, stderr string
+	starts         int
+	attempts       []int // of restarts
+	exits          []api.Event
+}
+
+// last is the last exit of a container.
+func (e *end) last() api.Event {
+	if len(e.exits) == 0 {
+		return api.Event{Stats: &api.Stats{}}
+	}
+	return e.exits[len(e.exits)-1]
+}
+
+// outcome is what became of a machine that was done.
+type outcome struct {
+	t          testing.TB
+	code       int
+	machine    api.Event // its first event
+	done       api.Event // its last event
+	containers map[string]*end
+	console    *bytes.Buffer
+}
+
+// boot runs a machine to its end. A machine that fails fails the test, and its console is printed.
+func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
+	t.Helper()
+	parts := system(t)
+	m := &manifest.Manifest{Version: manifest.Version}
+	var programs []image.ProgramFile
+	for _, g := range guests {
+		file := g.elf
+		if file == "" {
+			file = program(t, g.folder)
+		}
+		elf, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Program = bundle.ProgramPrefix + g.Name
+		if len(g.files) > 0 {
+			g.Files = bundle.FilesPrefix + g.Name
+		}
+		m.Containers = append(m.Containers, g.Container)
+		programs = append(programs, image.ProgramFile{Name: g.Name, ELF: elf, Files: g.files})
+	}
+	packed, err := image.Pack(parts, m, programs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &outcome{t: t, containers: map[string]*end{}, console: new(bytes.Buffer)}
+	ctx, cancel := hw.limit(t)
+	defer cancel()
+	o.code, err = machine.Run(ctx, hw.config(bootable(t, parts.Kernel, packed), o.console), o.handle)
+	if err != nil {
+		t.Fatalf("machine with %+v: %v\n%s", hw, err, o.said())
+	}
+	return o
+}
+
+// bootable writes an image with a program on the bare platform, which is the nonkernel nearly always.
+func bootable(t testing.TB, nonkernel, packed []byte, args ...string) string {
+	t.Helper()
+	options := image.Options{Args: args}
+	rand.Read(options.Seed[:])
+	file := filepath.Join(t.TempDir(), "machine.elf")
+	f, err := os.Create(file)
+	if err == nil {
+		err = errors.Join(image.Bootable(f, nonkernel, system(t).Metal, packed, options), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// limit ends a machine that takes much too long.
+func (hw hardware) limit(t testing.TB) (context.Context, context.CancelFunc) {
+	d := hw.patience
+	if d == 0 {
+		d = defaultPatience
+	}
+	return context.WithTimeoutCause(t.Context(), d, fmt.Errorf("the machine was not done after %v", d))
+}
+
+func (hw hardware) config(image string, console io.Writer) machine.Config {
+	return machine.Config{CPUs: hw.cpus, Memory: hw.memory, Icount: hw.icount, Image: image, Console: console}
+}
+
+// handle takes an event of the machine.
+func (o *outcome) handle(ev api.Event) {
+	e := o.containers[ev.Container]
+	if e == nil {
+		e = &end{}
+		o.containers[ev.Container] = e
+	}
+	switch ev.Event {
+	case api.EventMachine:
+		o.machine = ev
+	case api.EventDone:
+		o.done = ev
+	case api.EventStart:
+		e.starts++
+	case api.EventRestart:
+		e.attempts = append(e.attempts, ev.Attempt)
+	case api.EventExit:
+		e.exits = append(e.exits, ev)
+	case api.EventOutput:
+		if ev.Stream == api.StreamStderr {
+			e.stderr += string(ev.Data)
+		} else {
+			e.stdout += string(ev.Data)
+		}
+	}
+}
+
+// said is the end of the console and of what containers printed on standard error, for people.
+func (o *outcome) said() string {
+	const most = 16 << 10
+	b := o.console.Bytes()
+	if len(b) > most {
+		b = b[len(b)-most:]
+	}
+	return fmt.Sprintf("--- the machine's console\n%s\n---", b)
+}
+
+// check fails the test with the machine's console unless ok.
+func (o *outcome) check(ok bool, format string, args ...any) {
+	o.t.Helper()
+	if !ok {
+		o.t.Errorf(format+"\n%s", append(args, o.said())...)
+	}
+}
+
+// want checks how a container ended for the last time, and returns what became of it.
+func (o *outcome) want(name, reason string, code int) *end {
+	o.t.Helper()
+	e := o.containers[name]
+	if e == nil {
+		o.t.Fatalf("%s: it was never started\n%s", name, o.said())
+	}
+	got := e.last()
+	o.check(got.Reason == reason && got.Code == code, "%s: ended by %q with code %d (%s), want %q with code %d\nstderr: %s",
+		name, got.Reason, got.Code, got.Error, reason, code, e.stderr)
+	return e
+}
+
+// describe is an exit's statistics in one line.
+func describe(ev api.Event) string {
+	b, _ := json.Marshal(ev.Stats)
+	return string(b)
+}
