@@ -92,6 +92,7 @@ const (
 
 // startProgram makes the program's first thread, with the stack that the System V ABI describes, and runs it.
 func startProgram(c *cpuState, b *abi.BootPage) {
+	kernelLock.lock() // other CPUs are at work already
 	t := newThread()
 	if t == nil {
 		fatal("no memory for the first thread")
@@ -99,7 +100,6 @@ func startProgram(c *cpuState, b *abi.BootPage) {
 	vmas.insert(stackTop-mainStack, stackTop, protRead|protWrite)
 	sp := pushArguments(b)
 	t.prepare(&frame{IP: b.Entry, CS: selCode, SS: selData, Flags: flagIF | 2, SP: sp})
-	kernelLock.lock()
 	c.idle.state = threadRunnable
 	t.state = threadRunning
 	t.cpu = c

@@ -1,7 +1,5 @@
 package main
 
-import "sync/atomic"
-
 // The thread scheduler: a run queue per CPU, stealing when one is empty, a quantum only when somebody waits. Everything
 // here runs with kernelLock held and interrupts off.
 
@@ -51,7 +49,7 @@ func placeFor(t *thread) *cpuState {
 }
 
 func (c *cpuState) takes(t *thread) bool {
-	return t.mask>>c.id&1 != 0 && c.online != 0 && atomic.LoadUint32(&c.inWorld) != worldDirect
+	return t.mask>>c.id&1 != 0 && c.online != 0 && c.direct == nil
 }
 
 func (c *cpuState) free() bool { return c.current == c.idle && c.queue.n == 0 }

@@ -103,6 +103,8 @@ func apBoot(index uint64) {
 	enableCPU()
 	setCR3(rootTable)
 	c := &cpus[index]
+	c.self = addressOf(c)
+	wrmsr(msrGSBase, c.self) // a lock that is taken looks at the CPU's state
 	memLock.lock()
 	c.initTables()
 	memLock.unlock()
