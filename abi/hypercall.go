@@ -78,6 +78,9 @@ const (
 	// DebugWriteMax bytes, rate-limited to DebugWriteRate bytes a second for each container (EAGAIN). For faults of the
 	// platform.
 	CallDebugWrite
+	// CallYield lets the other vCPUs of the caller's core run first: yield() = 0. For one that spins on what another vCPU
+	// is about to do; on a dedicated core it only costs.
+	CallYield
 	numCalls
 )
 

@@ -59,6 +59,7 @@ type runner struct {
 	m        *Machine
 	core     int
 	last     *vcpu // ran here last: its translations are still there
+	yielded  *vcpu // gave its turn away: picked only if nobody else wants to run
 	runnable func(*container.VCPU) bool
 	now      uint64
 }
@@ -78,6 +79,12 @@ func (r *runner) loop() {
 		}
 		slot := r.now / r.m.slotTicks
 		v := k.Timetable().Pick(r.core, slot, r.runnable)
+		if u := r.yielded; u != nil {
+			r.yielded = nil
+			if v == nil && r.isRunnable(u.v) {
+				v = u.v
+			}
+		}
 		if v == nil {
 			r.idle()
 			continue
@@ -93,7 +100,7 @@ func (r *runner) isRunnable(v *container.VCPU) bool {
 		return false
 	}
 	u := v.Backend.(*vcpu)
-	if u.inside.Load()&1 != 0 || u.handling.Load() {
+	if u == r.yielded || u.inside.Load()&1 != 0 || u.handling.Load() {
 		return false // it moved here while another core is still at it; that core kicks this one when it is done
 	}
 	return !u.halted || u.world.Waiting(r.now)
@@ -192,6 +199,10 @@ func (r *runner) handle(u *vcpu, e svm.Exit) {
 	u.halted = false
 	switch e.Kind {
 	case svm.KindHypercall:
+		if e.Call == abi.CallYield {
+			u.rax, u.answer, r.yielded = 0, true, u
+			return
+		}
 		res := k.Hypercall(v, e.Call, e.Args)
 		u.rax, u.answer = res.RAX, !res.Exit
 	case svm.KindPageFault:

@@ -171,9 +171,9 @@ func park(c *cpuState) bool {
 	for c.current != c.idle {
 		sendIPI(c.apicID, vecWake)
 		kernelLock.unlock()
-		for range 1000 {
+		for n := range patience {
 			ackShootdown()
-			pause()
+			spin(n + 1)
 		}
 		kernelLock.lock()
 	}

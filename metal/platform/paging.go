@@ -125,8 +125,8 @@ func flushTLBs() {
 	}
 	for i := range cpus[:ncpu] {
 		c := &cpus[i]
-		for c != me && atomic.LoadUint32(&c.lazy) == 0 && atomic.LoadUint64(&c.tlbSeq) < seq {
-			pause()
+		for n := 1; c != me && atomic.LoadUint32(&c.lazy) == 0 && atomic.LoadUint64(&c.tlbSeq) < seq; n++ {
+			spin(n)
 		}
 	}
 	stats.shootdowns++
