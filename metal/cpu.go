@@ -3,8 +3,8 @@ package metal
 // TSC reads the time stamp counter. It is not ordered against other instructions.
 func TSC() uint64
 
-// Inb, Inw, Inl, Outb, Outw and Outl read and write I/O ports. A container that does not hold the port is ended by the
-// nonkernel (abi.EndIllegal); on Linux the program dies of SIGSEGV. Only the root container holds ports at the start.
+// Inb, Inw, Inl, Outb, Outw and Outl read and write I/O ports. A port that the container does not hold reads as ones and
+// swallows what is written; on Linux the program dies of SIGSEGV. Only the root container holds ports at the start.
 func Inb(port uint16) uint8
 func Inw(port uint16) uint16
 func Inl(port uint16) uint32
@@ -19,3 +19,6 @@ func vmmcall(nr, a, b, c, d, e, f uint64) uint64
 
 // CPUID executes the instruction; in a container the nonkernel filters the answer.
 func CPUID(leaf, sub uint32) (eax, ebx, ecx, edx uint32)
+
+// raiseEvent makes abi.VectorEvent pending on vCPU 0, where the platform expects it.
+func raiseEvent()

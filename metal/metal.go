@@ -86,6 +86,14 @@ func Hypercall(nr abi.Call, a, b, c, d, e, f uint64) (uint64, error) {
 	return abi.Result(vmmcall(uint64(nr), a, b, c, d, e, f))
 }
 
+// RaiseEvent makes the platform, and whoever has opened abi.VectorEvent, look at the event page again: after the program has
+// freed memory that it is asked to return, for example. Outside containers it does nothing.
+func RaiseEvent() {
+	if InContainer() {
+		raiseEvent()
+	}
+}
+
 // OpenVector makes an interrupt vector a file. Reading it waits for the interrupt without holding a thread, and gives 8
 // bytes: how often the vector was raised since the last read, little-endian.
 func OpenVector(vector int) (*os.File, error) {

@@ -109,7 +109,7 @@ func (r *reporter) machine(cpus int, memory int64, tscHz uint64) {
 // exitEvent describes the end of a container that ran.
 func exitEvent(name string, st abi.Status, tscHz uint64, restarts int) api.Event {
 	reason := container.EndName(st.End)
-	ev := api.Event{Event: api.EventExit, Container: name, Reason: reason, Code: api.ExitCode(reason, int(st.Code)), Stats: stats(st, tscHz)}
+	ev := api.Event{Event: api.EventExit, Container: name, Reason: reason, Code: api.ExitCode(reason, int(st.Code&0xff)), Stats: stats(st, tscHz)}
 	ev.Stats.Restarts = restarts
 	switch st.End {
 	case abi.EndMemory:

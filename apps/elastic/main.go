@@ -2,9 +2,9 @@
 //
 //   - The market has the memory and the core that the machine gave it. It makes a container inside its own, starts the
 //     worker there, and then again and again takes core slots and memory back from it and gives them again.
-//   - The worker looks for the number with the longest Collatz chain. It keeps a table of chains that it has seen, in
-//     memory of which it knows the physical address. When memory is asked back it drops a part of the table and works on,
-//     more slowly; when it is granted again the table grows. Slots it simply returns.
+//   - The worker looks for the number with the longest Collatz chain. It keeps a table of chains that it has seen, as
+//     large as its grant allows. When memory is asked back it drops a part of the table and works on, more slowly; when it
+//     is granted again the table grows. About core slots it need not care: the platform returns them.
 //
 // The result goes to standard output; what happens on the way to standard error. On Linux there is nobody to take
 // anything, so the worker works alone and the result is the same.

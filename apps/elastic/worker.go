@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -13,31 +14,24 @@ import (
 )
 
 const (
-	tableBlocks = 8      // of the table at the start
-	turn        = 20_000 // numbers looked at before somebody else may have the table
+	reserve     = 40 << 20 // bytes of the grant that are not for the table
+	linuxBlocks = 12       // of the table where nobody grants anything
+	turn        = 20_000   // numbers looked at before somebody else may have the table
 	reportEvery = 500 * time.Millisecond
 )
 
 // worker is the state that the search and the trade share.
 type worker struct {
-	mu       sync.Mutex
-	table    table
-	memory   []metal.Physical // where the table's blocks lie; empty on Linux
-	returned []metal.Physical // blocks that the parent took, the last one at the end
-	pages    uint64           // granted, as far as it was noticed
-	search   search
+	mu     sync.Mutex
+	table  table
+	search search
 }
 
 // work searches all numbers below limit while the parent, if there is one, takes and gives.
 func work(limit uint64) error {
 	w := &worker{search: search{limit: limit, next: 1}}
-	if err := w.fillTable(); err != nil {
+	if err := w.watch(); err != nil {
 		return err
-	}
-	if metal.InContainer() {
-		if err := w.watch(); err != nil {
-			return err
-		}
 	}
 	lastTime, lastNumber := time.Now(), w.search.next
 	for w.turn() {
@@ -57,28 +51,6 @@ func (w *worker) turn() bool {
 	return w.search.advance(&w.table, turn)
 }
 
-// fillTable takes memory for the table: on nom pages whose physical address is known, so that they can be returned.
-func (w *worker) fillTable() error {
-	for range tableBlocks {
-		if !metal.Running() {
-			w.table.blocks = append(w.table.blocks, make([]byte, blockSize))
-			continue
-		}
-		p, err := metal.Pages(blockSize / abi.PageSize)
-		if err != nil {
-			return err
-		}
-		w.add(p)
-	}
-	return nil
-}
-
-// add makes a block of zeroed memory part of the table.
-func (w *worker) add(p metal.Physical) {
-	w.memory = append(w.memory, p)
-	w.table.blocks = append(w.table.blocks, p.Bytes())
-}
-
 // report says what the worker has and how fast it is.
 func (w *worker) report(rate float64) {
 	w.mu.Lock()
@@ -90,78 +62,54 @@ func (w *worker) report(rate float64) {
 	fmt.Fprintf(os.Stderr, "worker: with %s and %d MiB of table: %.0f numbers a second\n", slots, len(w.table.blocks)*blockSize>>20, rate)
 }
 
-// watch starts to listen to the parent.
+// watch makes the table as large as the grant allows, now and whenever that changes.
 func (w *worker) watch() error {
-	events, err := container.Watch(abi.EventReclaimPages | abi.EventReclaimCore | abi.EventGrant)
+	if !metal.InContainer() {
+		w.resize(linuxBlocks)
+		return nil
+	}
+	events, err := container.Watch(abi.EventReclaimPages | abi.EventGrant)
 	if err != nil {
 		return err
 	}
-	g, err := container.Own()
-	if err != nil {
-		return err
-	}
-	w.pages = g.Pages
+	w.adapt()
 	go func() {
 		for range events.C {
 			events.Take()
-			if err := w.adapt(); err != nil {
-				fmt.Fprintln(os.Stderr, "worker:", err) // the parent will take it by force
-			}
+			w.adapt()
 		}
 	}()
 	return nil
 }
 
-// adapt does what the event page asks for now. An event may have come for more than one reason, or for none any more.
-func (w *worker) adapt() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// adapt looks at the grant and resizes the table. When the parent asks for memory, the platform has already returned what
+// was free; what the table drops makes up for it.
+func (w *worker) adapt() {
 	g, err := container.Own()
 	if err != nil {
-		return err
+		return
 	}
-	for vcpu, slots := range g.ReclaimSlots {
-		if slots == 0 {
-			continue
-		}
-		if err := container.ReturnCore(vcpu, slots); err != nil {
-			return err
-		}
-		fmt.Fprintf(os.Stderr, "worker: returned %d core slots\n", bits.OnesCount32(slots))
+	keep := int64(g.Pages-min(g.Pages, g.ReclaimPages))*abi.PageSize - reserve
+	w.resize(int(max(keep, 0) / blockSize))
+	if g.ReclaimPages != 0 {
+		metal.RaiseEvent() // now there is more to return
 	}
-	for owed := int64(g.ReclaimPages); owed > 0 && len(w.memory) > 0; {
-		block := w.memory[len(w.memory)-1]
-		w.memory = w.memory[:len(w.memory)-1]
-		w.table.blocks = w.table.blocks[:len(w.memory)]
-		if err := container.ReturnPages(block); err != nil {
-			return err
-		}
-		w.returned = append(w.returned, block)
-		owed -= int64(block.Pages())
-		fmt.Fprintf(os.Stderr, "worker: returned %d MiB\n", block.Size>>20)
-	}
-	return w.regrow()
 }
 
-// regrow puts blocks back into the table that were granted again. They come in the reverse order of their return.
-func (w *worker) regrow() error {
-	g, err := container.Own()
-	if err != nil {
-		return err
+// resize changes the number of blocks. The memory of those dropped goes back to the platform at once.
+func (w *worker) resize(blocks int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := len(w.table.blocks)
+	for len(w.table.blocks) < blocks {
+		w.table.blocks = append(w.table.blocks, make([]byte, blockSize))
 	}
-	if g.Pages < w.pages {
-		w.pages = g.Pages
+	if blocks < before {
+		clear(w.table.blocks[blocks:]) // or the memory would still be referred to
+		w.table.blocks = w.table.blocks[:blocks]
+		debug.FreeOSMemory()
 	}
-	for len(w.returned) > 0 {
-		block := w.returned[len(w.returned)-1]
-		if g.Pages < w.pages+block.Pages() {
-			break
-		}
-		w.pages += block.Pages()
-		w.returned = w.returned[:len(w.returned)-1]
-		container.Regained(block.Pages())
-		w.add(block)
-		fmt.Fprintf(os.Stderr, "worker: got %d MiB back\n", block.Size>>20)
+	if blocks != before {
+		fmt.Fprintf(os.Stderr, "worker: table of %d MiB instead of %d\n", blocks*blockSize>>20, before*blockSize>>20)
 	}
-	return nil
 }

@@ -136,7 +136,7 @@ func TestShortage(t *testing.T) {
 		{"a little too much", account{granted: 1000, pool: 100}, 950, 50},
 		{"all is in the pool", account{granted: 1000, pool: 1000}, 300, 300},
 		{"some is withheld", account{granted: 1000, given: 200, pool: 1000, withheld: 250}, 300, 250},
-		{"a returned page is neither granted nor used", account{granted: 900, pool: 1000, withheld: 100}, 10, 10},
+		{"more is withheld than needed", account{granted: 900, pool: 1000, withheld: 200}, 10, 0},
 		{"nonsense", account{granted: 1, given: 5, pool: 7, withheld: 9}, 3, 7},
 	} {
 		if got := c.a.shortage(c.need); got != c.want {
@@ -159,15 +159,15 @@ func TestShortageProperties(t *testing.T) {
 	})
 }
 
-func TestPoolPages(t *testing.T) {
+func TestImagePages(t *testing.T) {
 	b := &abi.BootPage{NumFree: 2}
 	b.Free[0] = abi.Range{Addr: 0x10000, Size: 0x1000}
 	b.Free[1] = abi.Range{Addr: 0x20000, Size: 0x10000}
-	if got, want := poolPages(b, 8), uint64(0x30-8-abi.ReservedPages); got != want {
+	if got, want := imagePages(b, 8), uint64(0x30-1-0x10-8-abi.ReservedPages); got != want {
 		t.Errorf("got %d, want %d", got, want)
 	}
 	b.NumFree = 1 << 30
-	if got := poolPages(b, 1<<40); got != 0 {
+	if got := imagePages(b, 1<<40); got != 0 {
 		t.Errorf("got %d, want 0", got)
 	}
 }
@@ -221,7 +221,7 @@ func TestNotRunning(t *testing.T) {
 	_, own := Own()
 	_, st := OwnStatus()
 	for name, err := range map[string]error{"create": create, "launch": launch, "watch": watch, "images": images, "own": own, "status": st,
-		"return core": ReturnCore(0, 1), "return pages": ReturnPages(metal.Physical{Addr: 4096, Size: 4096}), "notify": NotifyParent(1 << 40)} {
+		"notify": NotifyParent(1 << 40)} {
 		if !errors.Is(err, metal.ErrNotRunning) {
 			t.Errorf("%s: got error %v, want %v", name, err, metal.ErrNotRunning)
 		}

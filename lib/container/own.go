@@ -22,7 +22,8 @@ type Grant struct {
 }
 
 // Own reads what the calling program's container holds. Watch for abi.EventGrant, EventReclaimPages and
-// EventReclaimCore to hear of changes.
+// EventReclaimCore to hear of changes. The platform returns by itself what it is asked for, as far as memory is free; a
+// program that frees more afterwards calls metal.RaiseEvent.
 func Own() (Grant, error) {
 	page := metal.EventPage()
 	if page == nil {
@@ -59,37 +60,6 @@ func OwnStatus() (abi.Status, error) {
 		return abi.Status{}, metal.ErrNotRunning
 	}
 	return status(0)
-}
-
-// ReturnPages gives memory that the program took with metal.Pages back to the parent. The contents are lost, and
-// touching it ends the container. When the parent grants pages again, they come back in the reverse order of their
-// return, page by page, before memory at new addresses.
-func ReturnPages(p metal.Physical) error {
-	reserved.Lock()
-	defer reserved.Unlock()
-	for off := uint64(0); off < p.Size; off += abi.ReturnMax * abi.PageSize {
-		n := min(p.Size-off, abi.ReturnMax*abi.PageSize) / abi.PageSize
-		if _, err := metal.Hypercall(abi.CallReturnPages, p.Addr+off, n, 0, 0, 0, 0); err != nil {
-			return fmt.Errorf("returning %d pages at %#x: %w", n, p.Addr+off, err)
-		}
-		reserved.withheld += n
-	}
-	return nil
-}
-
-// Regained tells the package that returned pages were granted again, so that it counts them as the program's.
-func Regained(pages uint64) {
-	reserved.Lock()
-	defer reserved.Unlock()
-	reserved.withheld -= min(reserved.withheld, pages)
-}
-
-// ReturnCore gives slots of a vCPU of the calling program back to the parent.
-func ReturnCore(vcpu int, slots uint32) error {
-	if _, err := metal.Hypercall(abi.CallReturnCore, uint64(vcpu), uint64(slots), 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("returning slots %#x of vCPU %d: %w", slots, vcpu, err)
-	}
-	return nil
 }
 
 // NotifyParent sets event bits, within abi.EventUser, at the parent.

@@ -6,6 +6,7 @@ import (
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/metal"
+	"nom.dev/nom/metal/call"
 )
 
 // A program's platform believes that all memory in its boot page is there to be used. What the program grants to a child
@@ -15,14 +16,14 @@ import (
 
 var reserved struct {
 	sync.Mutex
-	withheld uint64 // pages taken out of the pool, or returned to the parent
+	withheld uint64 // pages taken out of the pool
 }
 
 // account is what is known of a program's memory, in pages.
 type account struct {
 	granted, given uint64
-	pool           uint64 // what the platform may come to use, as its boot page has it
-	withheld       uint64 // of the pool, reserved or returned
+	pool           uint64 // what the program and its platform may come to use
+	withheld       uint64 // of that, reserved before
 }
 
 // shortage is how much of the pool must be withheld before need pages can be given away.
@@ -42,14 +43,15 @@ func Overhead(spec Spec) uint64 {
 	return n + 24 + 16*uint64(spec.VCPUs)
 }
 
-// poolPages is how many pages of its own the boot page promises the platform.
-func poolPages(b *abi.BootPage, lent uint64) uint64 {
-	end := uint64(0)
-	for i := range min(int(b.NumFree), len(b.Free)) {
-		end = max(end, b.Free[i].Addr+b.Free[i].Size)
+// imagePages is how many pages of its own the program was started with, besides those that the platform's pool got. lent
+// is how many were lent to it.
+func imagePages(b *abi.BootPage, lent uint64) uint64 {
+	end, free := uint64(0), uint64(0)
+	for _, r := range b.Free[:min(int(b.NumFree), len(b.Free))] {
+		end = max(end, (r.Addr+r.Size)/abi.PageSize)
+		free += r.Size / abi.PageSize
 	}
-	pages := end / abi.PageSize
-	return pages - min(pages, lent+abi.ReservedPages)
+	return end - min(end, free+lent+abi.ReservedPages)
 }
 
 // reserve withholds pages that will be given away from the platform's pool.
@@ -58,9 +60,13 @@ func reserve(pages uint64) error {
 	if err != nil {
 		return err
 	}
+	pool, err := metal.Stat(call.StatTotalPages, 0)
+	if err != nil {
+		return err
+	}
 	reserved.Lock()
 	defer reserved.Unlock()
-	a := account{granted: own.Pages, given: own.Given, pool: poolPages(metal.BootPage(), own.LentPages), withheld: reserved.withheld}
+	a := account{granted: own.Pages, given: own.Given, pool: imagePages(metal.BootPage(), own.LentPages) + pool, withheld: reserved.withheld}
 	need := a.shortage(pages)
 	for step := need; need > 0; {
 		p, err := metal.Pages(int(min(step, need)))
