@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"os"
@@ -84,8 +85,7 @@ func say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "market: "+format+"\n", args...)
 }
 
-// step takes and gives each resource once. It says whether the worker still works. A trade that fails is not
-// serious: the worker may just have ended.
+// step takes and gives each resource once. It says whether the worker still works.
 func (m *market) step() bool {
 	for _, trade := range []func() error{m.takeSlots, m.giveSlots, m.takePages, m.givePages} {
 		select {
@@ -93,7 +93,7 @@ func (m *market) step() bool {
 			return false
 		case <-time.After(pause):
 		}
-		if err := trade(); err != nil {
+		if err := trade(); err != nil && !errors.Is(err, abi.EBUSY) { // busy: it is just ending
 			say("%v", err)
 		}
 	}
