@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"sync/atomic"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/kernel/container"
@@ -19,7 +20,8 @@ type Machine struct {
 	noPorts   uint64 // an I/O permission map without ports
 	slotTicks uint64
 	ended     chan *container.Container
-	fresh     bool // the debug console is at the start of a line
+	scrubbed  atomic.Int64 // pages zeroed ahead since a container last ended
+	fresh     bool         // the debug console is at the start of a line
 }
 
 // VCPUPages and ContainerPages are what the backend takes of a container's overhead.
@@ -170,8 +172,22 @@ func (m *Machine) Ports(c *container.Container) {
 	m.Shootdown(c)
 }
 
+// ahead is how many pages are kept zeroed for containers to come.
+const ahead = 32 << 20 / abi.PageSize
+
+// scrub zeroes some free pages ahead of need, and says whether there were any.
+func (m *Machine) scrub() bool {
+	if m.scrubbed.Load() >= ahead {
+		return false
+	}
+	n := m.kernel.Scrub(64)
+	m.scrubbed.Add(int64(n))
+	return n > 0
+}
+
 // Ended hands c to whoever reads Endings; when nobody does, it is forgotten.
 func (m *Machine) Ended(c *container.Container) {
+	m.scrubbed.Store(0)
 	select {
 	case m.ended <- c:
 	default:

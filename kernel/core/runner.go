@@ -106,16 +106,30 @@ func (r *runner) isRunnable(v *container.VCPU) bool {
 	return !u.halted || u.world.Waiting(r.now)
 }
 
-// idle sleeps until somebody on this core has something to do.
+// idle sleeps until somebody on this core has something to do. Before, core 0 zeroes memory ahead of need.
 func (r *runner) idle() {
 	deadline := uint64(0)
 	if r.core == 0 {
+		if r.m.scrub() {
+			return
+		}
 		deadline = r.m.kernel.NextTick()
 	}
 	for _, v := range r.m.kernel.Timetable().Frame(r.core).Holders() {
-		deadline = earlier(deadline, v.Backend.(*vcpu).world.Timer())
+		deadline = earlier(deadline, v.Backend.(*vcpu).alarm(r.now))
 	}
 	_ = metal.WaitKick(deadline)
+}
+
+// alarm is when the timer of u, which sleeps, will wake it; 0 = it will not. Who is awake already needs no alarm.
+func (u *vcpu) alarm(now uint64) uint64 {
+	if !u.halted || !u.v.Started() || !u.world.Interruptible() {
+		return 0
+	}
+	if t := u.world.Timer(); t > now {
+		return t
+	}
+	return 0
 }
 
 // earlier is the first of two times of which 0 means never.
@@ -138,8 +152,8 @@ func (r *runner) until(u *vcpu, slot uint64) uint64 {
 		return deadline
 	}
 	for _, v := range f.Holders() {
-		if o := v.Backend.(*vcpu); o != u && o.halted {
-			deadline = earlier(deadline, o.world.Timer())
+		if o := v.Backend.(*vcpu); o != u {
+			deadline = earlier(deadline, o.alarm(r.now))
 		}
 	}
 	if f.Slots[slot%abi.FrameSlots] != u.v {

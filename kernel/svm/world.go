@@ -170,5 +170,8 @@ func (w *World) Waiting(now uint64) bool {
 	return w.virq || w.Call.TimerTSC != 0 && w.Call.TimerTSC <= now || pending(w.Call)
 }
 
+// Interruptible says that the guest's IF was set at the last exit.
+func (w *World) Interruptible() bool { return w.interruptible }
+
 // Timer is the TSC at which the guest's timer fires; 0 = off.
 func (w *World) Timer() uint64 { return w.Call.TimerTSC }

@@ -14,7 +14,6 @@ const (
 	x2apicLVTT   = 0x832
 	x2apicICR    = 0x830
 	x2apicTMICT  = 0x838
-	x2apicTMCCT  = 0x839
 	x2apicDCR    = 0x83e
 	x2apicSelf   = 0x83f
 	icrNMI       = 4 << 8

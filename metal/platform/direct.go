@@ -76,15 +76,13 @@ func (c *cpuState) loadAPIC(w *call.World, v *svm.VMCB) {
 // saveAPIC takes the local APIC back. What the guest had pending is remembered in the world, and swallowed when the host gets it
 // after the next STI.
 func (c *cpuState) saveAPIC(w *call.World) {
-	armed, left := rdmsr(x2apicTMICT), rdmsr(x2apicTMCCT)
+	armed := rdmsr(x2apicTMICT)
 	w.LVTT = rdmsr(x2apicLVTT)
 	wrmsr(x2apicTMICT, 0)
-	switch {
-	case left != 0:
-		w.TimerTSC = rdtsc() + mulDiv(left, tscHz, apicHz)
-	case armed != 0 && w.LVTT&lvtMasked == 0:
-		// It has expired. Whether its interrupt was taken cannot be told (an emulator delivers it late): one too
-		// many does no harm.
+	if armed != 0 && w.LVTT&lvtMasked == 0 {
+		// Whether it has expired, and its interrupt was taken, cannot be told reliably: an emulator delivers it late,
+		// and cannot read the count when it counts instructions. One that comes too early does no harm: the guest
+		// finds nothing due and arms again.
 		setPending(w, w.LVTT&0xff)
 	}
 	w.TPR = rdmsr(x2apicTPR)

@@ -77,10 +77,13 @@ func populate(address uint64, write, fetch bool) bool {
 	return true
 }
 
+// hugeAfter is how many pages a program must have touched before it gets 2 MiB at a time: a small one stays small.
+const hugeAfter = 512
+
 // populateHuge backs a whole 2 MiB when the mapping covers it, nothing is there yet and memory is plentiful.
 func populateHuge(address uint64, e *vma, bits uint64) bool {
 	base := address &^ (hugeSize - 1)
-	if e.lo > base || e.hi < base+hugeSize || !e.heap || pool.nfree < pool.total/4 || pool.nfree < pool.reserved {
+	if e.lo > base || e.hi < base+hugeSize || !e.heap || stats.faults < hugeAfter || pool.nfree < pool.total/4 || pool.nfree < pool.reserved {
 		return false
 	}
 	pde := entryAt(address, 2, true)

@@ -65,6 +65,25 @@ func mapPage(va, pa, bits uint64) bool {
 	return true
 }
 
+// mapRange maps size bytes at boot, by entries of level; it walks once for each table that it fills.
+func mapRange(va, pa, size uint64, level uint, bits uint64) {
+	step := uint64(pageSize) << (9 * (level - 1))
+	for end := va + size; va < end; {
+		e := entryAt(va, level, true)
+		if e == nil {
+			fatal("no memory for page tables")
+		}
+		for a := addressOf(e); va < end; a += 8 {
+			store64(a, pa|bits|pteP)
+			va += step
+			pa += step
+			if va&(step<<9-1) == 0 {
+				break
+			}
+		}
+	}
+}
+
 // protBits turns ELF or mmap style protection into page table bits: writable never executable unless asked for.
 func protBits(exec, write bool) uint64 {
 	b := uint64(pteP)
@@ -81,21 +100,11 @@ func protBits(exec, write bool) uint64 {
 // page 0. Until then the entry tables are in force, in which everything is reachable.
 func buildTables(b *abi.BootPage) {
 	rootTable = pool.frame()
-	for pa := uint64(0); pa < b.MemoryTop; pa += hugeSize {
-		e := entryAt(direct(pa), 2, true)
-		if e == nil {
-			fatal("no memory for page tables")
-		}
-		*e = pa | pteP | pteW | ptePS | pteNX
-	}
+	mapRange(direct(0), 0, b.MemoryTop, 2, pteW|ptePS|pteNX)
 	for i := uint32(0); i < b.NumSegments; i++ {
 		s := &b.Segments[i]
 		bits := protBits(s.Prot&abi.ProtExec != 0, s.Prot&abi.ProtWrite != 0)
-		for o := uint64(0); o < s.Size; o += pageSize {
-			if !mapPage(s.VA+o, s.PA+o, bits) {
-				fatal("no memory for page tables")
-			}
-		}
+		mapRange(s.VA, s.PA, s.Size, 1, bits)
 		if s.Zero != 0 {
 			vmas.insert(s.VA+s.Size, s.VA+s.Size+s.Zero, protRead|protWrite)
 		}
