@@ -16,7 +16,7 @@ const (
 	EventOutput  = "output"  // a container printed Data on Stream
 	EventExit    = "exit"    // a container ended: Code, Reason, Error, Stats
 	EventRestart = "restart" // a container will be started again, for the Attempt-th time
-	EventDone    = "done"    // all containers have ended and the machine switches itself off with Code
+	EventDone    = "done"    // all containers have ended and the machine switches itself off: Code, Lost
 )
 
 // Streams of EventOutput.
@@ -40,6 +40,15 @@ type Event struct {
 	Error     string          `json:"error,omitempty"`
 	Attempt   int             `json:"attempt,omitempty"`
 	Stats     *Stats          `json:"stats,omitempty"`
+	Lost      *Lost           `json:"lost,omitempty"`
+}
+
+// Lost is what the root container has less of after all programs have ended than before the first. Anything but zeros is
+// a bug in the nonkernel or in root.
+type Lost struct {
+	Pages      int64 `json:"pages"`
+	Slots      int   `json:"slots"`      // of cores
+	Containers int   `json:"containers"` // that are still there
 }
 
 // Why a container ended.

@@ -48,50 +48,59 @@ func main() {
 	}
 	debug.SetMemoryLimit(heapLimit)
 	report := newReporter(newUART(realPorts{}, com1), newUART(realPorts{}, com2))
-	code, err := run(report)
+	code, lost, err := run(report)
 	if err != nil {
 		// No event "done": that is how the nom command learns that the machine failed.
 		report.say("the machine cannot go on: %v", err)
 		code = 1
 	} else {
-		report.send(api.Event{Event: api.EventDone, Code: code})
+		if lost != (api.Lost{}) {
+			report.say("not everything came back: %d pages, %d core slots and %d containers are lost", lost.Pages, lost.Slots, lost.Containers)
+		}
+		report.send(api.Event{Event: api.EventDone, Code: code, Lost: &lost})
 	}
 	powerOff(code)
 	os.Exit(code)
 }
 
-// run starts everything and waits for its end.
-func run(report *reporter) (int, error) {
+// run starts everything, waits for its end and counts what came back.
+func run(report *reporter) (code int, lost api.Lost, err error) {
 	boot := metal.BootPage()
 	files, err := bundle.Open(metal.RangeBytes(boot.Bundle))
 	if err != nil {
-		return 0, fmt.Errorf("the bundle of the machine image: %w", err)
+		return 0, lost, fmt.Errorf("the bundle of the machine image: %w", err)
 	}
 	raw, _, ok := files.File(bundle.Manifest)
 	if !ok {
-		return 0, fmt.Errorf("no %s in the bundle of the machine image", bundle.Manifest)
+		return 0, lost, fmt.Errorf("no %s in the bundle of the machine image", bundle.Manifest)
 	}
 	m, err := manifest.Parse(raw)
 	if err != nil {
-		return 0, err
+		return 0, lost, err
 	}
 	parallel, err := readOptions(m.Options)
 	if err != nil {
-		return 0, err
+		return 0, lost, err
 	}
 	platform, _, err := container.Images()
 	if err != nil {
-		return 0, err
+		return 0, lost, err
 	}
 	own, err := container.OwnStatus()
 	if err != nil {
-		return 0, err
+		return 0, lost, err
 	}
 	cores := ownCores(boot, metal.EventPage())
 	report.machine(len(cores), int64(own.Pages+own.Overhead)*abi.PageSize, boot.TSCHz)
 	l := &machineLauncher{files: files, platform: platform, seeds: rand.NewChaCha8(seed(boot))}
 	s := newSupervisor(m, parallel, cores, newMemory(own.Pages, own.Given), l, report, boot.TSCHz)
-	return s.run(), nil
+	before, err := readBooks()
+	if err != nil {
+		return 0, lost, err
+	}
+	code = s.run()
+	after, err := readBooks()
+	return code, before.lost(after), err
 }
 
 // readOptions reads the manifest's options: parallel. Others are errors, as unknown fields are.

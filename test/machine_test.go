@@ -196,6 +196,8 @@ func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	if err != nil {
 		t.Fatalf("machine with %+v: %v\n%s", hw, err, o.said())
 	}
+	lost := o.done.Lost
+	o.check(lost != nil && *lost == api.Lost{}, "not all resources came back at the end: %+v", lost)
 	return o
 }
 
