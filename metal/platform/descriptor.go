@@ -314,13 +314,22 @@ func pollReady(events, most uint64) uint64 {
 // timeoutMillis turns epoll_wait's timeout into nanoseconds; negative is for ever.
 func timeoutMillis(ms uint64) int64 { return int64(int32(ms)) * 1_000_000 }
 
+// pollGrain bounds a wait. Go rounds what is left of a sleep up to a millisecond, because epoll_wait knows nothing finer; a
+// wait of one millisecond ends early with no event, so that Go looks at its clock again and sleeps are exact to a fifth of that.
+func pollGrain(timeout int64) uint64 {
+	if timeout > 1_000_000 {
+		return never
+	}
+	return 200_000
+}
+
 func epollWait(events, most uint64, timeout int64) uint64 {
 	if n := pollReady(events, most); n != 0 || timeout == 0 {
 		return n
 	}
 	deadline := uint64(0)
 	if timeout > 0 {
-		deadline = nanotime() + uint64(timeout)
+		deadline = nanotime() + min(uint64(timeout), pollGrain(timeout))
 	}
 	timedOut, interrupted := block(waitPoll, 0, deadline)
 	if interrupted {

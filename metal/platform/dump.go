@@ -47,6 +47,37 @@ func dump(f *frame) {
 	field("r14", f.R14)
 	print0("\n")
 	dumpStack(f.SP)
+	dumpEvents(cpu())
+}
+
+// event is a system call with its first argument, or an exception with its address.
+type event struct{ what, arg uint64 }
+
+const eventTrap = 1 << 32
+
+// note remembers an event on this CPU.
+func note(what, arg uint64) {
+	c := cpu()
+	c.events[c.nevents%uint64(len(c.events))] = event{what, arg}
+	c.nevents++
+}
+
+// dumpEvents prints the last events of a CPU, the newest last.
+func dumpEvents(c *cpuState) {
+	print0("last events:")
+	n := uint64(len(c.events))
+	for i := max(c.nevents, n) - n; i < c.nevents; i++ {
+		e := &c.events[i%n]
+		if e.what&eventTrap != 0 {
+			field("trap", e.what&^eventTrap)
+		} else {
+			field("call", e.what)
+		}
+		print0("(")
+		printHex(e.arg)
+		print0(")")
+	}
+	print0("\n")
 }
 
 func field(name string, v uint64) {

@@ -32,6 +32,8 @@ type cpuState struct {
 
 	hostVMCB uint64 // where VMSAVE keeps the host's FS, GS, TR, LDTR and SYSCALL MSRs
 	nmis     uint64
+	events   [16]event // the last ones, for dump
+	nevents  uint64
 	parked   bool // off line because its core was given back
 
 	gdt  [8]uint64

@@ -141,6 +141,7 @@ func syscallEnter(f *frame) {
 	if n < numSyscalls {
 		stats.calls[n]++
 	}
+	note(n, f.DI)
 	switch n {
 	case sysClockGettime:
 		f.AX = clockGettime(f.DI, f.SI)

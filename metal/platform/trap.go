@@ -25,6 +25,9 @@ func (f *frame) inPlatform() bool { return f.FS == addressOf(&kernelTLS[1]) }
 // trap handles every exception and interrupt; area is the XSAVE area that is restored on return.
 func trap(f *frame, area uint64) {
 	c := cpu()
+	if f.Trap < 32 {
+		note(eventTrap|f.Trap, f.IP)
+	}
 	if f.Trap >= 32 && c.swallowed(f.Trap) {
 		endOfInterrupt()
 		return
