@@ -15,7 +15,9 @@ var (
 		sp, fs, regs uint64
 		flags        uint64
 	}
-	probeOld, probeNew [2]uint64 // IDTR: limit in the upper 16 bits of the first word, base in the second
+	probeOld [2]uint64 // IDTR: limit in the upper 16 bits of the first word, base in the second
+	//lint:ignore U1000 probe_amd64.s reads it
+	probeNew [2]uint64
 )
 
 // touchProbeStack makes sure that no page of the probe's data is missing when there is nobody to bring it.
