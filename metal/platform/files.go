@@ -8,9 +8,13 @@ package main
 //	files_bundle.go  the read-only tree
 //	files_inode.go   what was changed or added: inodes, their data
 //	files_dir.go     directories and their entries; taking over what is in the bundle
-//	files_path.go    paths to nodes, the working directory
-//	files_open.go    open files, reading and writing
-//	files_change.go  making, removing, renaming, truncating, attributes
+//	files_path.go    paths to nodes
+//	files_cwd.go     the working directory and its path
+//	files_setup.go   what is there at the start
+//	files_open.go    open files
+//	files_io.go      reading and writing them
+//	files_change.go  making, removing, renaming
+//	files_attr.go    mode, owner, times, size
 //	files_stat.go    stat, statfs, access, reading directories
 //	files_user.go    may the platform touch what the program points at?
 //
@@ -62,6 +66,7 @@ const (
 	eFBIG       = 27
 	eMLINK      = 31
 	ePIPE       = 32
+	eRANGE      = 34
 	eLOOP       = 40
 	eOPNOTSUPP  = 95
 	atFDCWD     = ^uint64(99) // -100

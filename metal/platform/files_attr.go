@@ -138,6 +138,9 @@ func chosenTime(ts, old, now uint64) uint64 {
 }
 
 func truncatePath(path, size uint64) uint64 {
+	if int64(size) < 0 {
+		return errno(eINVAL)
+	}
 	n, e := walkers[0].existing(atFDCWD, path, true)
 	if e == 0 {
 		e = resize(n, size)
@@ -146,6 +149,9 @@ func truncatePath(path, size uint64) uint64 {
 }
 
 func ftruncate(fd, size uint64) uint64 {
+	if int64(size) < 0 {
+		return errno(eINVAL)
+	}
 	o := openFileOf(fd)
 	if o == nil {
 		return wrongDescriptor(fd, eINVAL)
@@ -159,8 +165,6 @@ func ftruncate(fd, size uint64) uint64 {
 // resize cuts a file or extends it by zeros.
 func resize(n node, size uint64) uint64 {
 	switch {
-	case int64(size) < 0:
-		return eINVAL
 	case n.isDir():
 		return eISDIR
 	case n.mode()&modeType != modeRegular:
@@ -187,12 +191,14 @@ func fallocate(fd, mode, offset, length uint64) uint64 {
 	switch {
 	case o == nil && needDescriptor(fd) == 0:
 		return errno(eNODEV)
-	case o == nil || !o.writable():
+	case o == nil:
 		return errno(eBADF)
 	case int64(offset) < 0 || int64(length) <= 0:
 		return errno(eINVAL)
 	case mode&^1 != 0:
 		return errno(eOPNOTSUPP)
+	case !o.writable():
+		return errno(eBADF)
 	case o.dev != 0:
 		return errno(eNODEV)
 	case end > fileMax:

@@ -5,8 +5,11 @@ package main
 // makeNode makes an inode and its name in directory dir.
 func makeNode(dir uint32, name []byte, mode uint32) (uint32, uint64) {
 	d := inodeAt(dir)
-	if d.links == 0 { // removed meanwhile
+	switch {
+	case node(dir).removed():
 		return 0, eNOENT
+	case len(name) > nameMax:
+		return 0, eNAMETOOLONG
 	}
 	i := newInode(mode)
 	if i == 0 {
@@ -31,8 +34,12 @@ func makeNode(dir uint32, name []byte, mode uint32) (uint32, uint64) {
 
 // newPlace resolves the path of something to be made, and takes over the directory that it will lie in.
 func (w *walker) newPlace(fd, path uint64) (uint32, place, uint64) {
-	to, e := w.walk(fd, path, false)
-	if e == 0 && to.node != 0 {
+	to, e := w.walk(fd, path, keepLink)
+	switch {
+	case e != 0:
+	case len(to.name) > nameMax && !to.parent.removed():
+		e = eNAMETOOLONG
+	case to.node != 0:
 		e = eEXIST
 	}
 	if e != 0 {
@@ -51,16 +58,16 @@ func mkdirAt(fd, path, mode uint64) uint64 {
 }
 
 func symlinkAt(target, fd, path uint64) uint64 {
-	dir, to, e := walkers[0].newPlace(fd, path)
-	if e == 0 && to.slash {
+	b := walkers[1].b[0][:]
+	length, e := fetchString(target, b)
+	if e == 0 && length == 0 {
 		e = eNOENT
 	}
 	if e != 0 {
 		return errno(e)
 	}
-	b := walkers[1].b[0][:]
-	length, e := fetchString(target, b)
-	if e == 0 && length == 0 {
+	dir, to, e := walkers[0].newPlace(fd, path)
+	if e == 0 && to.slash {
 		e = eNOENT
 	}
 	if e != 0 {
@@ -83,9 +90,11 @@ func linkAt(fd, path, newFD, newPath, flags uint64) uint64 {
 	dir, to, e := walkers[0].newPlace(newFD, newPath)
 	switch {
 	case e != 0:
+	case to.slash:
+		e = eNOENT
 	case n.isDir():
 		e = ePERM
-	case to.slash:
+	case node(dir).removed():
 		e = eNOENT
 	}
 	if e != 0 {
@@ -107,7 +116,7 @@ func linkAt(fd, path, newFD, newPath, flags uint64) uint64 {
 
 // unlinkAt is unlinkat(2).
 func unlinkAt(fd, path, flags uint64) uint64 {
-	to, e := walkers[0].walk(fd, path, false)
+	to, e := walkers[0].walk(fd, path, keepLink)
 	remove := flags&atRemoveDir != 0
 	switch {
 	case e != 0:
@@ -116,8 +125,8 @@ func unlinkAt(fd, path, flags uint64) uint64 {
 	case len(to.name) == 0:
 		e = eISDIR
 	case to.node == 0:
-		e = eNOENT
-	case remove && !to.node.isDir():
+		e = to.missing()
+	case !to.node.isDir() && (remove || to.slash):
 		e = eNOTDIR
 	case !remove && to.node.isDir():
 		e = eISDIR
@@ -189,11 +198,11 @@ func renameAt(fd, path, newFD, newPath, flags uint64) uint64 {
 	if flags&^1 != 0 {
 		return errno(eINVAL)
 	}
-	from, e := walkers[0].walk(fd, path, false)
+	from, e := walkers[0].walk(fd, path, keepLink)
 	if e != 0 {
 		return errno(e)
 	}
-	to, e := walkers[1].walk(newFD, newPath, false)
+	to, e := walkers[1].walk(newFD, newPath, keepLink)
 	if e == 0 {
 		e = mayRename(from, to, flags)
 	}
@@ -214,7 +223,7 @@ func renameAt(fd, path, newFD, newPath, flags uint64) uint64 {
 	if e == 0 {
 		old, e = own(from.parent, false)
 	}
-	if e == 0 && inodeAt(dir).links == 0 {
+	if e == 0 && node(dir).removed() {
 		e = eNOENT
 	}
 	if e == 0 {
@@ -226,10 +235,14 @@ func renameAt(fd, path, newFD, newPath, flags uint64) uint64 {
 // mayRename tells what is wrong with a renaming.
 func mayRename(from, to place, flags uint64) uint64 {
 	switch {
-	case len(from.name) == 0 || len(to.name) == 0:
+	case from.last == lastName && to.last != lastName && flags&1 != 0:
+		return eEXIST
+	case from.last != lastName || to.last != lastName:
 		return eBUSY
 	case from.node == 0:
-		return eNOENT
+		return from.missing()
+	case len(to.name) > nameMax && !to.parent.removed():
+		return eNAMETOOLONG
 	case to.node != 0 && flags&1 != 0:
 		return eEXIST
 	case !from.node.isDir() && (from.slash || to.slash):

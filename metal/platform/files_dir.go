@@ -26,6 +26,9 @@ func (n node) mode() uint32 {
 
 func (n node) isDir() bool { return n.mode()&modeType == modeDir }
 
+// removed tells that a directory was removed while something works in it.
+func (n node) removed() bool { return !n.inBundle() && inodeAt(uint32(n)).links == 0 }
+
 // hold and release count who uses n besides its names.
 func (n node) hold() {
 	if !n.inBundle() {
@@ -208,6 +211,9 @@ func parentOf(n node) node {
 
 // own returns the inode of n, after taking over what of the bundle it needs. contents says whether a file's data matter.
 func own(n node, contents bool) (uint32, uint64) {
+	if n.inBundle() && n.isDir() {
+		n = ofBundle(n.index()) // it may have been taken over since n was found
+	}
 	for n.inBundle() {
 		top := n
 		for p := parentOf(top); p.inBundle(); p = parentOf(top) {

@@ -89,7 +89,7 @@ func writeDescriptor(fd, p, n uint64) uint64 {
 	case !userRange(p, n, false):
 		return errno(eFAULT)
 	}
-	if o.flags&oAppend != 0 && o.dev == 0 {
+	if o.flags&oAppend != 0 && o.dev == 0 && n != 0 {
 		o.pos = inodeAt(uint32(o.node)).size
 	}
 	r := o.write(p, n, o.pos)

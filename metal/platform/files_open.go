@@ -68,19 +68,19 @@ func openAt(fd, path, flags, mode uint64) uint64 {
 		return errno(eOPNOTSUPP)
 	}
 	exclusive := flags&(oCreat|oExcl) == oCreat|oExcl
-	to, e := walkers[0].walk(fd, path, flags&oNoFollow == 0 && !exclusive)
+	to, e := walkers[0].walk(fd, path, openEnding(flags))
 	if e != 0 {
 		return errno(e)
 	}
 	n := to.node
 	created := false
 	switch {
+	case flags&oCreat != 0 && to.slash && to.last == lastName:
+		e = eISDIR
+	case flags&oCreat == 0:
+		e = to.missing()
 	case n != 0 && exclusive:
 		e = eEXIST
-	case n == 0 && flags&oCreat == 0:
-		e = eNOENT
-	case n == 0 && to.slash:
-		e = eISDIR
 	case n == 0:
 		n, e = createFile(to, uint32(mode))
 		created = true
@@ -92,6 +92,18 @@ func openAt(fd, path, flags, mode uint64) uint64 {
 		return errno(e)
 	}
 	return openNode(n, flags, created)
+}
+
+func openEnding(flags uint64) ending {
+	switch {
+	case flags&oCreat != 0 && flags&(oExcl|oNoFollow) != 0:
+		return keepLink
+	case flags&oCreat != 0:
+		return openedLink
+	case flags&oNoFollow != 0:
+		return askedLink
+	}
+	return followLink
 }
 
 func createFile(to place, mode uint32) (node, uint64) {
@@ -111,15 +123,13 @@ func mayOpen(n node, flags uint64) uint64 {
 		if write || flags&oCreat != 0 {
 			return eISDIR
 		}
-	case modeLink:
-		if flags&oPath == 0 {
-			return eLOOP
-		}
-		fallthrough
 	default:
 		if flags&oDirectory != 0 {
 			return eNOTDIR
 		}
+	}
+	if n.mode()&modeType == modeLink && flags&oPath == 0 {
+		return eLOOP
 	}
 	return 0
 }

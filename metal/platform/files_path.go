@@ -26,6 +26,33 @@ type place struct {
 	slash  bool // the path ends in a slash: it must be a directory
 }
 
+// ending says what becomes of a symbolic link at the end of a path.
+type ending uint8
+
+const (
+	keepLink   ending = iota // never follow: the path says what to make, remove or rename
+	askedLink                // follow when the path ends in a slash
+	openedLink               // follow unless it does: open with O_CREAT
+	followLink
+)
+
+func (e ending) follows(slash bool) bool {
+	return e == followLink || e == askedLink && slash || e == openedLink && !slash
+}
+
+// missing tells what is wrong with a place that must lead to something.
+func (p *place) missing() uint64 {
+	switch {
+	case len(p.name) > nameMax && !p.parent.removed():
+		return eNAMETOOLONG
+	case p.node == 0:
+		return eNOENT
+	case p.slash && !p.node.isDir():
+		return eNOTDIR
+	}
+	return 0
+}
+
 // lastKind says what the last component of a path is. All but names are directories that exist.
 type lastKind uint8
 
@@ -52,8 +79,8 @@ var (
 	umask      uint32 = 0o022
 )
 
-// walk resolves the program's path at p, relative to the directory fd. follow says whether a link at the end is followed.
-func (w *walker) walk(fd, p uint64, follow bool) (place, uint64) {
+// walk resolves the program's path at p, relative to the directory fd.
+func (w *walker) walk(fd, p uint64, end ending) (place, uint64) {
 	prepareFiles()
 	w.which, w.links = 0, 0
 	n, e := fetchString(p, w.b[0][:])
@@ -69,14 +96,18 @@ func (w *walker) walk(fd, p uint64, follow bool) (place, uint64) {
 			return place{}, e
 		}
 	}
-	return w.from(start, w.b[0][:n], follow)
+	return w.from(start, w.b[0][:n], end)
 }
 
 // existing resolves a path to something that must be there.
 func (w *walker) existing(fd, p uint64, follow bool) (node, uint64) {
-	at, e := w.walk(fd, p, follow)
-	if e == 0 && at.node == 0 {
-		e = eNOENT
+	end := askedLink
+	if follow {
+		end = followLink
+	}
+	at, e := w.walk(fd, p, end)
+	if e == 0 {
+		e = at.missing()
 	}
 	return at.node, e
 }
@@ -99,7 +130,7 @@ func directoryOf(fd uint64) (node, uint64) {
 	return o.node, 0
 }
 
-func (w *walker) from(dir node, path []byte, follow bool) (place, uint64) {
+func (w *walker) from(dir node, path []byte, end ending) (place, uint64) {
 	if path[0] == '/' {
 		dir = rootNode
 	}
@@ -122,13 +153,13 @@ func (w *walker) from(dir node, path []byte, follow bool) (place, uint64) {
 			i++
 		}
 		last, slash := i == len(path), i > j
-		n, e := step(dir, name)
+		n, e := step(dir, name, last)
 		switch {
 		case e != 0:
 			return place{}, e
 		case n == 0 && !last:
 			return place{}, eNOENT
-		case n != 0 && n.mode()&modeType == modeLink && (!last || follow || slash):
+		case n != 0 && n.mode()&modeType == modeLink && (!last || end.follows(slash)):
 			if dir, path, e = w.follow(dir, n, path[j:]); e != 0 {
 				return place{}, e
 			}
@@ -136,9 +167,6 @@ func (w *walker) from(dir node, path []byte, follow bool) (place, uint64) {
 		case last && kindOf(name) != lastName:
 			return place{node: n, parent: n, last: kindOf(name), slash: true}, 0
 		case last:
-			if slash && n != 0 && !n.isDir() {
-				return place{}, eNOTDIR
-			}
 			return place{node: n, parent: dir, name: name, slash: slash}, 0
 		default:
 			dir = n
@@ -146,8 +174,8 @@ func (w *walker) from(dir node, path []byte, follow bool) (place, uint64) {
 	}
 }
 
-// step goes from dir to what is called name in it.
-func step(dir node, name []byte) (node, uint64) {
+// step goes from dir to what is called name in it. A last component that is too long is an error only when it is used.
+func step(dir node, name []byte, last bool) (node, uint64) {
 	switch kind := kindOf(name); {
 	case kind == lastDot:
 		return dir, 0
@@ -156,7 +184,7 @@ func step(dir node, name []byte) (node, uint64) {
 			return n, 0
 		}
 		return 0, eNOENT
-	case len(name) > nameMax:
+	case len(name) > nameMax && !last && !dir.removed():
 		return 0, eNAMETOOLONG
 	}
 	return lookup(dir, name), 0
@@ -171,8 +199,8 @@ func (w *walker) follow(dir, link node, rest []byte) (node, []byte, uint64) {
 	n := inodeAt(uint32(link))
 	w.which ^= 1
 	b := &w.b[w.which]
-	if n.size+uint64(len(rest)) > pathMax {
-		return 0, nil, eNAMETOOLONG
+	if n.size+uint64(len(rest)) > pathMax { // Linux would go on to linksMax
+		return 0, nil, eLOOP
 	}
 	k := n.readAt(addressOf(b), n.size, 0)
 	copy(b[k:], rest)
@@ -180,194 +208,4 @@ func (w *walker) follow(dir, link node, rest []byte) (node, []byte, uint64) {
 		dir = rootNode
 	}
 	return dir, b[:k+uint64(len(rest))], 0
-}
-
-// prepareFiles makes the root directory and what every program expects to find, at the first use of a path.
-func prepareFiles() {
-	if filesReady {
-		return
-	}
-	filesReady = true
-	inodes.size, entries.size, longNames.size = inodeSize, entrySize, nameMax+1
-	openFiles.size, pipes.size = openFileSize, pipeSize
-	bundleFiles.open(bootPage.Files)
-	hashTable = direct(neededFrame())
-	root := newInode(modeDir | 0o755)
-	if root != uint32(rootNode) {
-		fatal("no memory for files")
-	}
-	d := inodeAt(root)
-	d.parent, d.links = root, 2
-	takeChildren(root, nil)
-	workingDir = rootNode
-	rootNode.hold()
-	makeDefault("tmp", modeDir|0o1777, 0)
-	dev := makeDefault("dev", modeDir|0o755, 0)
-	makeDevice(dev, "null", devNull)
-	makeDevice(dev, "zero", devZero)
-	makeDevice(dev, "random", devRandom)
-	makeDevice(dev, "urandom", devRandom)
-	makeDevice(dev, "stdin", devStdin)
-	makeDevice(dev, "stdout", devStdin+1)
-	makeDevice(dev, "stderr", devStdin+2)
-	if dir := environment("PWD="); len(dir) > 0 && dir[0] == '/' {
-		if at, e := walkers[1].from(rootNode, dir, true); e == 0 && at.node != 0 && at.node.isDir() {
-			setWorkingDir(at.node)
-		}
-	}
-}
-
-func neededFrame() uint64 {
-	pa := fileFrame()
-	if pa == 0 {
-		fatal("no memory for files")
-	}
-	return pa
-}
-
-// makeDefault makes a file of the root directory unless the bundle has one.
-func makeDefault(name string, mode uint32, device uint32) node {
-	return makeIn(rootNode, name, mode, device)
-}
-
-func makeDevice(dir node, name string, device uint32) {
-	if dir != 0 {
-		makeIn(dir, name, modeDevice|0o666, device)
-	}
-}
-
-func makeIn(dir node, name string, mode uint32, device uint32) node {
-	b := bytesOf(name)
-	if n := lookup(dir, b); n != 0 {
-		return n
-	}
-	d, e := own(dir, false)
-	if e != 0 {
-		return 0
-	}
-	i, e := makeNode(d, b, mode)
-	if e != 0 {
-		return 0
-	}
-	inodeAt(i).device = device
-	return node(i)
-}
-
-// environment finds the value of a variable, whose name is given with the equals sign, in the strings of the boot page.
-func environment(name string) []byte {
-	p := direct(bootPage.Args.Addr)
-	for i := uint32(0); i < bootPage.NumArgs+bootPage.NumEnv; i++ {
-		next := afterNUL(p)
-		if n := next - 1 - p; i >= bootPage.NumArgs && n >= uint64(len(name)) && stringAt(p, uint64(len(name))) == name {
-			return bytesAt(p+uint64(len(name)), n-uint64(len(name)))
-		}
-		p = next
-	}
-	return nil
-}
-
-func setWorkingDir(n node) {
-	n.hold()
-	workingDir.release()
-	workingDir = n
-}
-
-func chdir(p uint64) uint64 {
-	n, e := walkers[0].existing(atFDCWD, p, true)
-	if e == 0 && !n.isDir() {
-		e = eNOTDIR
-	}
-	if e != 0 {
-		return errno(e)
-	}
-	setWorkingDir(n)
-	return 0
-}
-
-func fchdir(fd uint64) uint64 {
-	n, e := directoryOf(fd)
-	if int32(fd) == -100 {
-		e = eBADF
-	}
-	if e != 0 {
-		return errno(e)
-	}
-	setWorkingDir(n)
-	return 0
-}
-
-// pathOf writes the path of directory n to the end of b and returns where it starts, or len(b) when there is none.
-func pathOf(n node, b []byte) int {
-	i := len(b)
-	for n != rootNode {
-		name := nameOf(n)
-		if len(name) == 0 || len(name)+1 > i {
-			return len(b)
-		}
-		i -= len(name)
-		copy(b[i:], name)
-		i--
-		b[i] = '/'
-		n = parentOf(n)
-	}
-	if i == len(b) {
-		i--
-		b[i] = '/'
-	}
-	return i
-}
-
-// nameOf is the last component of the path of directory n; empty when it was removed.
-func nameOf(n node) []byte {
-	if n.inBundle() {
-		name := bundleFiles.name(n.index())
-		return name[lastComponent(name):]
-	}
-	if e := inodeAt(uint32(n)).entry; e != 0 {
-		return entryOf(e).bytes()
-	}
-	return nil
-}
-
-func getcwd(p, n uint64) uint64 {
-	prepareFiles()
-	b := walkers[0].b[0][:]
-	b[len(b)-1] = 0
-	i := pathOf(workingDir, b[:len(b)-1])
-	if i == len(b)-1 {
-		return errno(eNOENT)
-	}
-	k := uint64(len(b) - i)
-	if k > n {
-		return errno(eRANGE)
-	}
-	if !userRange(p, k, true) {
-		return errno(eFAULT)
-	}
-	copy(bytesAt(p, k), b[i:])
-	return k
-}
-
-const eRANGE = 34
-
-// exePath answers readlink of /proc/self/exe: argv[0] made absolute, as the program would expect to have been started.
-func exePath(p, n uint64) uint64 {
-	if !userRange(p, n, true) {
-		return errno(eFAULT)
-	}
-	name := direct(bootPage.Args.Addr)
-	length := afterNUL(name) - 1 - name
-	out := bytesAt(p, n)
-	k := 0
-	if bootPage.NumArgs == 0 || length == 0 {
-		return errno(eNOENT)
-	}
-	if *at[byte](name) != '/' {
-		if dir := environment("PWD="); len(dir) > 1 && dir[0] == '/' {
-			k = copy(out, dir)
-		}
-		k += copy(out[k:], "/")
-	}
-	k += copy(out[k:], stringAt(name, length))
-	return uint64(k)
 }

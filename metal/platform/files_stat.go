@@ -113,10 +113,19 @@ func putStat(p uint64, s *stat) uint64 {
 	return 0
 }
 
+// linked tells whether a file of the bundle still has its name.
+func linked(n node) bool {
+	name := bundleFiles.name(n.index())
+	return lookup(parentOf(n), name[lastComponent(name):]) == n
+}
+
 func fstat(fd, p uint64) uint64 {
 	var s stat
 	if o := openFileOf(fd); o != nil {
 		s.ofNode(o.node)
+		if o.node.inBundle() && !o.node.isDir() && !linked(o.node) {
+			s.links = 0
+		}
 		return putStat(p, &s)
 	}
 	if r := needDescriptor(fd); r != 0 {
@@ -154,6 +163,9 @@ func readlinkAt(fd, path, p, n uint64) uint64 {
 		return exePath(p, n)
 	}
 	link, e := walkers[0].existing(fd, path, false)
+	if e == eNOENT && int32(fd) != -100 && userRange(path, 1, false) && *at[byte](path) == 0 && needDescriptor(fd) != 0 {
+		e = eBADF // an empty path means the descriptor itself, which is no link
+	}
 	if e == 0 && link.mode()&modeType != modeLink {
 		e = eINVAL
 	}
@@ -255,7 +267,7 @@ func getdents(fd, p, n uint64) uint64 {
 	l := lister{p: p, end: p + n}
 	dir := o.node
 	switch {
-	case !dir.inBundle() && inodeAt(uint32(dir)).links == 0:
+	case dir.removed():
 		return errno(eNOENT)
 	case o.pos < 1 && !l.put(dir, 1, bytesOf(".")):
 		return errno(eINVAL)
