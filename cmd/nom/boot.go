@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"nom.dev/nom/machine"
@@ -78,6 +79,8 @@ var errTimeout = errors.New("the machine was stopped by --timeout")
 func (a *app) runMachine(config machine.Config, timeout time.Duration, r *report, p *packer, stats bool) error {
 	ctx, cancel := withTimeout(a.ctx, timeout)
 	defer cancel()
+	symbols := sync.OnceValue(p.symbols)
+	r.annotate = func(container, line string) string { return symbols().annotateLine(container, line) }
 	_, err := machine.Run(ctx, config, r.handle)
 	if err == nil {
 		err = r.check()

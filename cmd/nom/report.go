@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -83,7 +84,13 @@ type report struct {
 	results []*containerResult // in the order of the command line
 	buffers map[stream]*lineBuffer
 	start   time.Time
+
+	// annotate names the functions of the addresses in a line; nil = leave them.
+	annotate func(container, line string) string
 }
+
+// dumped recognises what the platform says of a program that it cannot go on with.
+var dumped = regexp.MustCompile(`^ (pc|ax) 0x[0-9a-f]+`)
 
 // stream is one of the two outputs of a container.
 type stream struct{ container, name string }
@@ -204,6 +211,9 @@ func (r *report) flush(container string) {
 
 // line prints one line; only the last of a stream may come without a line end.
 func (r *report) line(s stream, line []byte) {
+	if r.annotate != nil && s.name == api.StreamStderr && dumped.Match(line) {
+		line = []byte(r.annotate(s.container, string(line)))
+	}
 	if r.format == formatJSON {
 		o := outputLine{Event: api.EventOutput, Container: s.container, Stream: s.name, Text: string(line)}
 		if !utf8.Valid(line) {

@@ -78,7 +78,10 @@ func (w *World) readMSR(n uint32) (uint64, bool) {
 	return 0, false
 }
 
-const divideByOne = 0xb
+const (
+	divideByOne    = 0xb
+	firstInterrupt = 32
+)
 
 func (w *World) writeMSR(n uint32, v uint64) bool {
 	switch n {
@@ -94,6 +97,9 @@ func (w *World) writeMSR(n uint32, v uint64) bool {
 		w.vmcb.Save.GPAT = v
 	case x2apic.LVTTimer:
 		w.Call.LVTT = v & (x2apic.LVTMasked | x2apic.LVTVector)
+		if v&x2apic.LVTVector < firstInterrupt {
+			w.Call.LVTT |= x2apic.LVTMasked
+		}
 	case x2apic.InitialCount: // 0 to switch off; others are answered below the nonkernel
 		w.Call.TimerTSC = 0
 	case x2apic.DivideConfig:

@@ -43,12 +43,10 @@ func NewMaps(m Memory, pa uint64) Maps {
 		if i == 0 {
 			continue
 		}
-		for _, msr := range []uint32{x2apic.TPR, x2apic.LVTTimer, x2apic.InitialCount} {
-			svm.AllowMSR(pm, msr, true, true)
-		}
+		svm.AllowMSR(pm, x2apic.TPR, true, true)
+		svm.AllowMSR(pm, x2apic.InitialCount, true, true)
 		svm.AllowMSR(pm, x2apic.CurrentCount, true, false)
 		svm.AllowMSR(pm, x2apic.EOI, false, true)
-		svm.AllowMSR(pm, x2apic.SelfIPI, false, true)
 	}
 	return maps
 }

@@ -25,7 +25,11 @@ func pending(w *call.World) bool {
 	return false
 }
 
-// Raise makes vector pending. Anybody may call it while the container lives.
+// Raise makes vector pending, at any time. The 32 lowest are exceptions: some come with an error code on the stack and some
+// without, so none may reach a local APIC, from where the nonkernel might get it.
 func (w *World) Raise(vector uint8) {
+	if vector < firstInterrupt {
+		return
+	}
 	atomic.OrUint64(&w.Call.Pending[vector>>6], 1<<(vector&63))
 }

@@ -70,28 +70,34 @@ var debugBuffer uint64
 
 // ringWrite copies to the parent's ring and waits for room when it is full: no output is lost.
 func ringWrite(stream, p, n uint64) {
-	r := at[abi.ConsoleRing](direct(bootPage.Console))
-	s := &r.Stream[stream&1]
-	data := &r.Data[stream&1]
 	for n > 0 {
-		consoleLock.lock()
-		head, tail := s.Head, atomic.LoadUint32(&s.Tail)
-		room := uint64(abi.ConsoleData - min(head-tail, abi.ConsoleData))
-		k := min(room, n)
-		for i := uint64(0); i < k; i++ {
-			data[(uint64(head)+i)%abi.ConsoleData] = *at[byte](p + i)
-		}
-		atomic.StoreUint32(&s.Head, head+uint32(k))
-		consoleLock.unlock()
+		k := ringPut(stream, p, n)
 		p += k
 		n -= k
-		if atomic.SwapUint32(&s.Wait, 0) != 0 {
-			vmmcall(uint64(abi.CallNotify), 0, abi.ConsoleBit, 0, 0, 0, 0)
-		}
 		if n > 0 {
 			waitForRoom()
 		}
 	}
+}
+
+// ringPut copies what fits and says how much that was.
+func ringPut(stream, p, n uint64) uint64 {
+	r := at[abi.ConsoleRing](direct(bootPage.Console))
+	s := &r.Stream[stream&1]
+	data := &r.Data[stream&1]
+	consoleLock.lock()
+	head, tail := s.Head, atomic.LoadUint32(&s.Tail)
+	room := uint64(abi.ConsoleData - min(head-tail, abi.ConsoleData))
+	k := min(room, n)
+	for i := uint64(0); i < k; i++ {
+		data[(uint64(head)+i)%abi.ConsoleData] = *at[byte](p + i)
+	}
+	atomic.StoreUint32(&s.Head, head+uint32(k))
+	consoleLock.unlock()
+	if k != 0 && atomic.SwapUint32(&s.Wait, 0) != 0 {
+		vmmcall(uint64(abi.CallNotify), 0, abi.ConsoleBit, 0, 0, 0, 0)
+	}
+	return k
 }
 
 // waitForRoom lets other threads of the program run for a moment.
@@ -131,10 +137,13 @@ func flushPrint() {
 		for _, b := range printBuffer.b[:n] {
 			putByte(b)
 		}
-	case bootPage.Console != 0 && !dying:
-		ringWrite(1, p, n)
-	default:
+	case bootPage.Console == 0:
 		debugWrite(p, n)
+	case dying:
+		ringPut(1, p, n) // what does not fit is lost: nobody may be there to make room
+		debugWrite(p, n)
+	default:
+		ringWrite(1, p, n)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 var holdings struct {
 	pages    uint64 // granted
 	limit    uint64 // first address beyond its memory
-	returned [64]abi.Range
+	returned [512]abi.Range
 	n        int // of returned: what comes back first stands last
 }
 
