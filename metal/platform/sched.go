@@ -1,5 +1,7 @@
 package main
 
+import "sync/atomic"
+
 // The thread scheduler: a run queue per CPU, stealing when one is empty, a quantum only when somebody waits. Everything
 // here runs with kernelLock held and interrupts off.
 
@@ -17,7 +19,7 @@ func ready(t *thread) {
 	t.wait = waitNone
 	c := placeFor(t)
 	c.queue.put(t)
-	if c != cpu() && c.current == c.idle {
+	if c != cpu() && (c.current == c.idle || atomic.LoadUint32(&c.inWorld) == worldShared) {
 		sendIPI(c.apicID, vecWake)
 	}
 }

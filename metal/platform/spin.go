@@ -9,7 +9,7 @@ import (
 // spinLock guards platform state; taken with interrupts off. Every loop that spins also acknowledges TLB shootdowns, so
 // that a CPU waiting here cannot deadlock with one that holds the lock and waits for the acknowledgement.
 //
-// Lock order: kernelLock, then memLock, then consoleLock.
+// Lock order: kernelLock, then consoleLock, then memLock, which a fault on the program's memory takes.
 type spinLock struct{ v uint32 }
 
 func (l *spinLock) lock() {

@@ -86,11 +86,15 @@ func trap(f *frame, area uint64) {
 		fault(f, area, sigSEGV, 0x80, 0)
 		return
 	default:
-		if f.Trap < firstDevice || f.Trap >= lastDevice {
+		if f.Trap < 32 {
 			dump(f)
-			fatal("unexpected trap")
+			fatal("unexpected exception")
 		}
 		endOfInterrupt()
+		if f.Trap < firstDevice || f.Trap >= lastDevice {
+			stats.spurious++ // nobody's: a device can be made to send any vector
+			return
+		}
 		if !host && f.Trap == abi.VectorEvent {
 			handleEvents()
 		}

@@ -54,7 +54,10 @@ func vmRun(f *frame) {
 		letOthersRun()
 		c = cpu()
 		clgi()
+		// Before the look at kicked and queue: who sets those afterwards finds a world here and sends an interrupt.
+		atomic.StoreUint32(&c.inWorld, worldShared)
 		if c.takeKick(w) {
+			atomic.StoreUint32(&c.inWorld, worldNone)
 			stgi()
 			notEntered(v, svm.ExitINTR)
 			return
@@ -90,7 +93,7 @@ func letOthersRun() {
 func (c *cpuState) takeKick(w *call.World) bool {
 	kicked := atomic.SwapUint32(&c.kicked, 0) != 0
 	t := c.current
-	return kicked || atomic.LoadUint64(&w.Stop) != 0 || t.pending&^t.sigmask != 0
+	return kicked || c.queue.n > 0 || atomic.LoadUint64(&w.Stop) != 0 || t.pending&^t.sigmask != 0
 }
 
 // armFor sets the local timer for the first of the host's, the runner's and the guest's deadlines.
