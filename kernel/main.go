@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
+	"time"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/abi/bundle"
@@ -66,6 +68,9 @@ func run(boot *abi.BootPage) error {
 	total, _ := k.Memory()
 	fmt.Printf("nom: %d cores, %d MiB for containers, TSC %d MHz\n", boot.NumCPUs, total*abi.PageSize>>20, boot.TSCHz/1_000_000)
 	go k.Reaper(nil)
+	if slices.Contains(os.Args[1:], "check") {
+		go check(k)
+	}
 	m.Run()
 	for c := range m.Endings() {
 		report(c)
@@ -75,6 +80,19 @@ func run(boot *abi.BootPage) error {
 		}
 	}
 	return nil
+}
+
+// check looks all the time whether what must always hold does; it holds the kernel's lock for long, and is for tests.
+func check(k *container.Kernel) {
+	for n := 1; ; n++ {
+		if err := k.Invariants(); err != nil {
+			bug(err)
+		}
+		if n == 1 {
+			fmt.Println("nom: checking the isolation invariants all the time")
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // bug stops the machine: the nonkernel found that its own books are wrong.

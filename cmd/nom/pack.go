@@ -110,6 +110,9 @@ func writeImage(out string, system *image.Parts, packed []byte) (err error) {
 	}()
 	var o image.Options
 	rand.Read(o.Seed[:])
+	if os.Getenv("NOM_CHECK") != "" {
+		o.Args = []string{"check"} // the nonkernel checks its invariants all the time, for tests
+	}
 	return image.Bootable(f, system.Kernel, system.Metal, packed, o)
 }
 
