@@ -142,7 +142,7 @@ func (v *bundleTree) child(dir []byte, i uint32) (uint32, bool) {
 		}
 		n := copy(joined[:], name[:deep])
 		joined[n] = '/' + 1 // beyond everything in that directory
-		i = v.search(joined[:n+1])
+		i = max(i+1, v.search(joined[:n+1]))
 	}
 	return 0, false
 }

@@ -19,31 +19,45 @@ var fakeMemory struct{ frames, args, files []byte }
 // physical is the physical address of heap memory.
 func physical(b []byte) uint64 { return addressOf(&b[0]) - abi.DirectMap }
 
-// alignedBytes returns n zeroed bytes at a page boundary.
-func alignedBytes(n int) []byte {
-	b := make([]byte, n+pageSize)
-	return b[-addressOf(&b[0])&(pageSize-1):][:n:n]
+// alignedBytes returns n zeroed bytes at a page boundary, outside of the heap: the garbage collector does not see what
+// integers point at. They are gone when the test ends.
+func alignedBytes(t testing.TB, n int) []byte {
+	t.Helper()
+	b := anonymous(t, n)
+	t.Cleanup(func() { syscall.Munmap(b) })
+	return b
+}
+
+func anonymous(t testing.TB, n int) []byte {
+	t.Helper()
+	b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatalf("mmap of %d bytes: %v", n, err)
+	}
+	return b
 }
 
 // fakeMachine resets the platform: a pool with the given frames, an address space in which everything is the program's,
 // files in the bundle, arguments and environment.
-func fakeMachine(t *testing.T, frames int, files []bundle.File, env ...string) {
+func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	t.Helper()
 	m := &fakeMemory
-	if len(m.frames) != frames*pageSize {
-		m.frames = alignedBytes(frames * pageSize)
+	if m.frames != nil {
+		syscall.Munmap(m.frames)
 	}
-	clear(m.frames)
+	m.frames = anonymous(t, frames*pageSize)
 	pool = framePool{clean: true}
 	pool.add(abi.Range{Addr: physical(m.frames), Size: uint64(len(m.frames))})
-	m.args = []byte(strings.Join(append([]string{"prog"}, env...), "\x00") + "\x00")
+	args := []byte(strings.Join(append([]string{"prog"}, env...), "\x00") + "\x00")
+	m.args = alignedBytes(t, len(args))
+	copy(m.args, args)
 	bootPage = &abi.BootPage{NumArgs: 1, NumEnv: uint32(len(env)), Args: abi.Range{Addr: physical(m.args), Size: uint64(len(m.args))}}
 	if files != nil {
 		var w bytes.Buffer
 		if err := bundle.Write(&w, files); err != nil {
 			t.Fatal(err)
 		}
-		m.files = alignedBytes(w.Len())
+		m.files = alignedBytes(t, w.Len())
 		copy(m.files, w.Bytes())
 		bootPage.Files = abi.Range{Addr: physical(m.files), Size: uint64(len(m.files))}
 	}
@@ -59,7 +73,7 @@ func fakeMachine(t *testing.T, frames int, files []bundle.File, env ...string) {
 }
 
 // fakeCPU makes cpu() work for the rest of the test.
-func fakeCPU(t *testing.T) {
+func fakeCPU(t testing.TB) {
 	t.Helper()
 	const setGS = 0x1001
 	runtime.LockOSThread()

@@ -196,7 +196,7 @@ func (p *pipe) write(i, flags, a, n uint64) (done, e uint64) {
 			return done, ePIPE
 		}
 		room := pipeCapacity - p.used()
-		if room == 0 || n <= pipeAtomic && room < n {
+		if room == 0 || n <= pipeAtomic && room < n-done {
 			if flags&oNonblock != 0 {
 				return done, eAGAIN
 			}
