@@ -28,16 +28,18 @@ const (
 	// there (EBUSY). What the caller borrowed itself it may lend on with the rights it has. ENOENT, EFAULT, EINVAL, EBUSY,
 	// ENOMEM, ENOSPC.
 	CallLend
-	// CallStart lets vCPU 0 of a child run: start(id, state), state the address of a VCPUState in the caller's memory.
+	// CallStart lets vCPU 0 of a child run: start(id, state), state the address of a VCPUState in the caller's memory. ENOENT,
+	// EBUSY, EFAULT, EINVAL.
 	CallStart
 	// CallStartVCPU starts a further vCPU of the caller itself: startvcpu(vcpu, state). EINVAL, EBUSY, EFAULT.
 	CallStartVCPU
 	// CallKill ends a child and its tree: kill(id). Its resources return to the caller; Status says StateEnded when all
-	// have. EBUSY when it has ended already.
+	// have. ENOENT, EBUSY when it has ended already.
 	CallKill
 	// CallStatus describes a child, or the caller itself with id 0: status(id, buf), buf the address of a Status.
+	// ENOENT, EFAULT, ENOMEM.
 	CallStatus
-	// CallReap forgets a child that has ended and frees its id: reap(id). EBUSY while it still runs.
+	// CallReap forgets a child that has ended and frees its id: reap(id). ENOENT, EBUSY while it still runs.
 	CallReap
 	// CallGrantPages moves a quantity of memory from the caller to a child: grantpages(id, pages). ENOMEM when the caller
 	// has attached or given it; EINVAL beyond the child's address space; EAGAIN while pages of the caller are being taken by
@@ -63,20 +65,21 @@ const (
 	// the child gave them. They go to the caller's vCPU on that core, or to one that has no core. EPERM, EINVAL, EBUSY
 	// while an earlier demand on this vCPU is open.
 	CallReclaimCore
-	// CallReturnCore gives slots of the caller's own vCPU back to its parent: returncore(vcpu, slots).
+	// CallReturnCore gives slots of the caller's own vCPU back to its parent: returncore(vcpu, slots). EPERM, EINVAL.
 	CallReturnCore
-	// CallNotify sets event bits at a child, or with id 0 at the parent: notify(id, bits), bits within EventUser.
+	// CallNotify sets event bits at a child, or with id 0 at the parent: notify(id, bits), bits within EventUser. EINVAL,
+	// ENOENT, EBUSY when the child is ending.
 	CallNotify
 	// CallGrantPorts moves I/O ports that the caller holds to a child: grantports(id, first, count). They come back when
-	// the child dies. EPERM, EINVAL.
+	// the child dies. ENOENT, EBUSY, EPERM, EINVAL.
 	CallGrantPorts
 	// CallNow: now() = the time stamp counter, read by the nonkernel: a call that costs what any call costs.
 	CallNow
-	// CallMark records the first time a container reaches a milestone, for its Status: mark(MarkMain).
+	// CallMark records the first time a container reaches a milestone, for its Status: mark(MarkMain). EINVAL.
 	CallMark
 	// CallDebugWrite prints on the machine's console, marked with the caller's name: debugwrite(address, bytes), at most
-	// DebugWriteMax bytes, rate-limited to DebugWriteRate bytes a second for each container (EAGAIN). For faults of the
-	// platform.
+	// DebugWriteMax bytes, rate-limited to DebugWriteRate bytes a second for each container (EAGAIN). EINVAL, EFAULT. For
+	// faults of the platform.
 	CallDebugWrite
 	// CallYield lets the other vCPUs of the caller's core run first: yield() = 0. For one that spins on what another vCPU
 	// is about to do; on a dedicated core it only costs.
