@@ -84,6 +84,15 @@ const (
 	// CallYield lets the other vCPUs of the caller's core run first: yield() = 0. For one that spins on what another vCPU
 	// is about to do; on a dedicated core it only costs.
 	CallYield
+	// CallRoute chooses where an interrupt of a device of the caller arrives: route(device, entry, vcpu, vector). device is
+	// DeviceGrant.Index, entry one of its Vectors, vcpu one of the caller's, vector from FirstDeviceVector to
+	// LastDeviceVector. The entry follows the vCPU when that changes its core; while the vCPU does not run, what arrives waits
+	// for it. ENOENT when there is no such device, EINVAL for the others.
+	CallRoute
+	// CallMaskDevice closes one entry of a device of the caller, 1, or opens it, 0: maskdevice(device, entry, masked). What
+	// arrives while it is closed arrives when it is opened, once. An entry that was never routed is closed, and EBUSY says so
+	// to who opens it. ENOENT, EINVAL, EBUSY.
+	CallMaskDevice
 	numCalls
 )
 
@@ -102,6 +111,12 @@ const (
 	MaxMemory      = 1 << 40    // bytes of guest-physical address space
 	MaxNotice      = 60_000_000 // microseconds
 	NameLen        = 64
+)
+
+// Vectors to which CallRoute may send the interrupts of devices.
+const (
+	FirstDeviceVector = VectorEvent + 1
+	LastDeviceVector  = 0xdf
 )
 
 // Protection of lent pages.

@@ -21,7 +21,8 @@ func TestHypercallNumbers(t *testing.T) {
 		{"CallReclaimPages", CallReclaimPages, 12}, {"CallReturnPages", CallReturnPages, 13}, {"CallGrantCore", CallGrantCore, 14},
 		{"CallReclaimCore", CallReclaimCore, 15}, {"CallReturnCore", CallReturnCore, 16}, {"CallNotify", CallNotify, 17},
 		{"CallGrantPorts", CallGrantPorts, 18}, {"CallNow", CallNow, 19}, {"CallMark", CallMark, 20},
-		{"CallDebugWrite", CallDebugWrite, 21}, {"CallYield", CallYield, 22}, {"NumCalls", Call(NumCalls), 23},
+		{"CallDebugWrite", CallDebugWrite, 21}, {"CallYield", CallYield, 22}, {"CallRoute", CallRoute, 23},
+		{"CallMaskDevice", CallMaskDevice, 24}, {"NumCalls", Call(NumCalls), 25},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, c.got, c.want)
@@ -57,6 +58,8 @@ func TestNumbers(t *testing.T) {
 		{"ConsoleBit", ConsoleBit, 1 << 32}, {"SpaceBit", SpaceBit, 1 << 33}, {"ConsoleData", ConsoleData, 4096},
 		{"ResourceCore", ResourceCore, 0}, {"ResourceMemory", ResourceMemory, 1}, {"ResourceNetwork", ResourceNetwork, 2},
 		{"ResourceStorage", ResourceStorage, 3}, {"NumResources", NumResources, 4},
+		{"FirstDeviceVector", FirstDeviceVector, 0x41}, {"LastDeviceVector", LastDeviceVector, 0xdf}, {"MaxDevices", MaxDevices, 4},
+		{"DeviceIGBVF", DeviceIGBVF, 1},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %#x, want %#x", c.name, c.got, c.want)

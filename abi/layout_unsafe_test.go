@@ -31,6 +31,7 @@ func layouts() map[string]struct {
 		stream  ConsoleStream
 		segment Segment
 		rng     Range
+		device  DeviceGrant
 	)
 	return map[string]struct {
 		size, want uintptr
@@ -65,7 +66,7 @@ func layouts() map[string]struct {
 			{"Given", unsafe.Offsetof(status.Given), 232}, {"Overhead", unsafe.Offsetof(status.Overhead), 240},
 			{"Limit", unsafe.Offsetof(status.Limit), 248},
 		}},
-		"BootPage": {unsafe.Sizeof(boot), 1200, []place{
+		"BootPage": {unsafe.Sizeof(boot), 1464, []place{
 			{"Magic", unsafe.Offsetof(boot.Magic), 0}, {"Flags", unsafe.Offsetof(boot.Flags), 8}, {"Entry", unsafe.Offsetof(boot.Entry), 16},
 			{"Main", unsafe.Offsetof(boot.Main), 24}, {"Args", unsafe.Offsetof(boot.Args), 32}, {"NumArgs", unsafe.Offsetof(boot.NumArgs), 48},
 			{"NumEnv", unsafe.Offsetof(boot.NumEnv), 52}, {"Segments", unsafe.Offsetof(boot.Segments), 56},
@@ -80,6 +81,12 @@ func layouts() map[string]struct {
 			{"Managed", unsafe.Offsetof(boot.Managed), 960}, {"NumManaged", unsafe.Offsetof(boot.NumManaged), 1088},
 			{"NumCPUs", unsafe.Offsetof(boot.NumCPUs), 1092}, {"RSDP", unsafe.Offsetof(boot.RSDP), 1096},
 			{"Seed", unsafe.Offsetof(boot.Seed), 1104}, {"Name", unsafe.Offsetof(boot.Name), 1136},
+			{"Devices", unsafe.Offsetof(boot.Devices), 1200}, {"NumDevices", unsafe.Offsetof(boot.NumDevices), 1456},
+		}},
+		"DeviceGrant": {unsafe.Sizeof(device), 64, []place{
+			{"Kind", unsafe.Offsetof(device.Kind), 0}, {"Index", unsafe.Offsetof(device.Index), 4}, {"BAR", unsafe.Offsetof(device.BAR), 8},
+			{"Vectors", unsafe.Offsetof(device.Vectors), 24}, {"MaxFrame", unsafe.Offsetof(device.MaxFrame), 28},
+			{"MAC", unsafe.Offsetof(device.MAC), 32},
 		}},
 		"EventPage": {unsafe.Sizeof(event), 256, []place{
 			{"Pending", unsafe.Offsetof(event.Pending), 0}, {"Generation", unsafe.Offsetof(event.Generation), 8},
@@ -150,6 +157,7 @@ func TestGoldenBytes(t *testing.T) {
 	t.Run("VCPUState", check[VCPUState])
 	t.Run("Status", check[Status])
 	t.Run("BootPage", check[BootPage])
+	t.Run("DeviceGrant", check[DeviceGrant])
 	t.Run("EventPage", check[EventPage])
 	t.Run("PricePage", check[PricePage])
 	t.Run("ConsoleStream", check[ConsoleStream])

@@ -68,6 +68,30 @@ type BootPage struct {
 
 	Seed [32]byte // random, unique to this start
 	Name [NameLen]byte
+
+	Devices    [MaxDevices]DeviceGrant // the devices that belong to the container
+	NumDevices uint32
+	_          uint32
+}
+
+// MaxDevices is how many devices a container may hold.
+const MaxDevices = 4
+
+// DeviceIGBVF is the Kind of a virtual function of an Intel 82576 Ethernet controller.
+const DeviceIGBVF = 1
+
+// DeviceGrant is a function of a device that belongs to the container: it drives it by itself. The device reaches exactly the
+// memory that the container owns, at the container's own guest-physical addresses. Its configuration space and its table of
+// interrupts stay with the nonkernel: see CallRoute. 64 bytes.
+type DeviceGrant struct {
+	Kind     uint32 // DeviceIGBVF
+	Index    uint32 // what hypercalls name it by
+	BAR      Range  // its registers: guest-physical, mapped at DirectMap like memory, but not cached
+	Vectors  uint32 // how many interrupts it can raise, entries 0 to Vectors-1 of CallRoute
+	MaxFrame uint32 // bytes of the longest Ethernet frame that it receives, without check sequence; 0 = 1514
+	MAC      [6]byte
+	_        [2]byte
+	_        [3]uint64
 }
 
 // Bits of EventPage.Pending.
