@@ -29,6 +29,9 @@ const (
 	Kick
 	// PowerOff ends the machine: (code).
 	PowerOff
+	// Route says to which world an interrupt belongs that a CPU gets while the nonkernel runs there: (CPU, vector, address of
+	// World, the guest's vector). World 0 takes the route away. Raised to the world, it kicks the CPU's runner.
+	Route
 )
 
 // Counters of Stats.

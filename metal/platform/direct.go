@@ -98,7 +98,6 @@ func (c *cpuState) saveAPIC(w *call.World) {
 	wrmsr(x2apicLVTT, vecTimer)
 	c.direct = nil
 	atomic.StoreUint32(&c.inWorld, worldNone)
-	c.lastWorld = w
 }
 
 // swallowed reports that vector v belongs to the guest that ran here last, and was remembered when it left.

@@ -26,9 +26,8 @@ type cpuState struct {
 	inWorld uint32 // worldShared or worldDirect while a guest runs here
 	waiter  *thread
 
-	direct    *call.World // the guest that owns this core
-	lastWorld *call.World // the guest that owned it last: late interrupts are its
-	swallow   [4]uint64   // vectors that were pending when it left, see saveAPIC
+	direct  *call.World // the guest that owns this core
+	swallow [4]uint64   // vectors that were pending when it left, see saveAPIC
 
 	hostVMCB uint64 // where VMSAVE keeps the host's FS, GS, TR, LDTR and SYSCALL MSRs
 	nmis     uint64

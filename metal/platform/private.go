@@ -38,6 +38,8 @@ func privateCall(f *frame) {
 		hostOnly(f, waitForKick)
 	case call.Kick:
 		hostOnly(f, kickCPU)
+	case call.Route:
+		hostOnly(f, routeVector)
 	case call.PowerOff:
 		hostOnly(f, powerOff)
 	default:

@@ -106,9 +106,7 @@ func trap(f *frame, area uint64) {
 // deviceInterrupt makes the descriptor of a vector readable, or keeps the vector for the world that owns this CPU.
 func deviceInterrupt(c *cpuState, vector uint64) {
 	kernelLock.lock()
-	if w := c.lastWorld; w != nil {
-		setPending(w, vector)
-	} else {
+	if !c.forward(vector) {
 		raiseVector(vector)
 	}
 	if c.current == c.idle {
