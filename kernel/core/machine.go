@@ -9,11 +9,11 @@ import (
 	"nom.dev/nom/abi"
 	"nom.dev/nom/kernel/container"
 	"nom.dev/nom/kernel/svm"
-	"nom.dev/nom/metal"
 )
 
 // Machine is the hardware side of a container.Kernel: cores, vCPUs, memory. Use New, Use, then Run.
 type Machine struct {
+	hw        hardware
 	kernel    *container.Kernel
 	runners   []*runner
 	maps      svm.Maps
@@ -30,22 +30,27 @@ const (
 	ContainerPages = svm.ContainerPages
 )
 
-// New prepares the machine with the given number of cores; boot is its boot page.
+// New prepares the machine that boot describes.
 func New(boot *abi.BootPage) (*Machine, error) {
+	return newMachine(bare{}, int(boot.NumCPUs), boot.TSCHz)
+}
+
+func newMachine(hw hardware, cores int, tscHz uint64) (*Machine, error) {
 	m := &Machine{
-		slotTicks: boot.TSCHz / 1_000_000 * abi.SlotMicros,
+		hw:        hw,
+		slotTicks: tscHz / 1_000_000 * abi.SlotMicros,
 		ended:     make(chan *container.Container, abi.MaxContainers),
 		fresh:     true,
 	}
-	p, err := metal.Pages(svm.MapPages + ContainerPages)
+	pa, err := hw.pages(svm.MapPages + ContainerPages)
 	if err != nil {
 		return nil, fmt.Errorf("memory for permission maps: %w", err)
 	}
-	m.maps = svm.NewMaps(m, p.Addr)
-	m.noPorts = p.Addr + svm.MapPages*abi.PageSize
+	m.maps = svm.NewMaps(m, pa)
+	m.noPorts = pa + svm.MapPages*abi.PageSize
 	svm.FillPorts(m, m.noPorts, nil)
-	for i := range int(boot.NumCPUs) {
-		m.runners = append(m.runners, &runner{m: m, core: i})
+	for i := range cores {
+		m.runners = append(m.runners, newRunner(m, i))
 	}
 	return m, nil
 }
@@ -65,13 +70,13 @@ func (m *Machine) Endings() <-chan *container.Container { return m.ended }
 
 func (m *Machine) fatal(format string, args ...any) {
 	fmt.Printf("nom: "+format+"\n", args...)
-	_ = metal.PowerOff(125)
+	m.hw.powerOff(125)
 }
 
 // What container.Machine asks for.
 
 // Phys is host memory.
-func (m *Machine) Phys(pa, n uint64) []byte { return metal.RangeBytes(abi.Range{Addr: pa, Size: n}) }
+func (m *Machine) Phys(pa, n uint64) []byte { return m.hw.phys(pa, n) }
 
 // NewVCPU builds v's world from its container's overhead.
 func (m *Machine) NewVCPU(v *container.VCPU) error {
@@ -108,14 +113,14 @@ func (m *Machine) expel(u *vcpu) {
 	}
 	for u.inside.Load() == at {
 		m.kick(u)
-		metal.Yield()
+		m.hw.yield()
 	}
 }
 
 // kick makes the runner that u is inside of, or whose turn it would be, look up.
 func (m *Machine) kick(u *vcpu) {
 	if r := u.where.Load(); r != nil {
-		_ = metal.Kick(r.core)
+		_ = m.hw.kick(r.core)
 	}
 }
 
@@ -124,7 +129,7 @@ func (m *Machine) Kick(v *container.VCPU) {
 	u := v.Backend.(*vcpu)
 	m.kick(u)
 	if core := v.Core(); core >= 0 {
-		_ = metal.Kick(core)
+		_ = m.hw.kick(core)
 	}
 }
 
@@ -150,7 +155,7 @@ func (m *Machine) Interrupt(v *container.VCPU, vector uint8) {
 }
 
 // Retime makes a core read its timetable again.
-func (m *Machine) Retime(core int) { _ = metal.Kick(core) }
+func (m *Machine) Retime(core int) { _ = m.hw.kick(core) }
 
 // Ports rewrites c's I/O permission map.
 func (m *Machine) Ports(c *container.Container) {
@@ -195,7 +200,7 @@ func (m *Machine) Ended(c *container.Container) {
 }
 
 // Now is the time stamp counter.
-func (m *Machine) Now() uint64 { return metal.TSC() }
+func (m *Machine) Now() uint64 { return m.hw.now() }
 
 // sendIPI makes an interrupt pending at vCPUs of the sender's own container; there is no way to name others.
 func (m *Machine) sendIPI(from *container.VCPU, e svm.Exit) {

@@ -7,13 +7,11 @@
 package core
 
 import (
-	"runtime"
 	"sync/atomic"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/kernel/container"
 	"nom.dev/nom/kernel/svm"
-	"nom.dev/nom/metal"
 )
 
 // vcpu is what this package keeps of a container.VCPU.
@@ -64,34 +62,43 @@ type runner struct {
 	now      uint64
 }
 
+func newRunner(m *Machine, core int) *runner {
+	r := &runner{m: m, core: core}
+	r.runnable = r.isRunnable
+	return r
+}
+
 // loop never ends.
 func (r *runner) loop() {
-	runtime.LockOSThread()
-	if err := metal.Pin(r.core); err != nil {
+	if err := r.m.hw.pin(r.core); err != nil {
 		r.m.fatal("pinning the runner of core %d: %v", r.core, err)
 	}
-	r.runnable = r.isRunnable
-	k := r.m.kernel
 	for {
-		r.now = metal.TSC()
-		if r.core == 0 {
-			k.Tick(r.now)
-		}
-		slot := r.now / r.m.slotTicks
-		v := k.Timetable().Pick(r.core, slot, r.runnable)
-		if u := r.yielded; u != nil {
-			r.yielded = nil
-			if v == nil && r.isRunnable(u.v) {
-				v = u.v
-			}
-		}
-		if v == nil {
-			r.idle()
-			continue
-		}
-		direct := r.core != 0 && k.Timetable().Dedicated(r.core) == v
-		r.run(v.Backend.(*vcpu), slot, direct)
+		r.turn()
 	}
+}
+
+// turn runs whoever's turn it is until an exit, or sleeps.
+func (r *runner) turn() {
+	k := r.m.kernel
+	r.now = r.m.hw.now()
+	if r.core == 0 {
+		k.Tick(r.now)
+	}
+	slot := r.now / r.m.slotTicks
+	v := k.Timetable().Pick(r.core, slot, r.runnable)
+	if u := r.yielded; u != nil {
+		r.yielded = nil
+		if v == nil && r.isRunnable(u.v) {
+			v = u.v
+		}
+	}
+	if v == nil {
+		r.idle()
+		return
+	}
+	direct := r.core != 0 && k.Timetable().Dedicated(r.core) == v
+	r.run(v.Backend.(*vcpu), slot, direct)
 }
 
 // isRunnable says that v has something to do now.
@@ -118,7 +125,7 @@ func (r *runner) idle() {
 	for _, v := range r.m.kernel.Timetable().Frame(r.core).Holders() {
 		deadline = earlier(deadline, v.Backend.(*vcpu).alarm(r.now))
 	}
-	_ = metal.WaitKick(deadline)
+	_ = r.m.hw.waitKick(deadline)
 }
 
 // alarm is when the timer of u, which sleeps, will wake it; 0 = it will not. Who is awake already needs no alarm.
@@ -192,9 +199,9 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 		w.Call.Deadline = r.until(u, slot)
 	}
 	before := w.Call.Ran
-	err := metal.VMRun(w.Call)
+	err := r.m.hw.vmRun(w.Call)
 	ran := w.Call.Ran - before
-	exit := w.Exit(metal.CPUID)
+	exit := w.Exit(r.m.hw.cpuid)
 	u.leave()
 	if err != nil {
 		r.m.fatal("core %d cannot run containers: %v", r.core, err)
@@ -204,7 +211,7 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 	r.handle(u, exit)
 	u.handling.Store(false)
 	if core := u.v.Core(); core != r.core && core >= 0 {
-		_ = metal.Kick(core) // it was moved meanwhile
+		_ = r.m.hw.kick(core) // it was moved meanwhile
 	}
 }
 
