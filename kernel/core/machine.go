@@ -14,6 +14,7 @@ import (
 // Machine is the hardware side of a container.Kernel: cores, vCPUs, memory. Use New, Use, then Run.
 type Machine struct {
 	hw        hardware
+	cpuid     svm.CPUID // of hw
 	kernel    *container.Kernel
 	runners   []*runner
 	maps      svm.Maps
@@ -38,6 +39,7 @@ func New(boot *abi.BootPage) (*Machine, error) {
 func newMachine(hw hardware, cores int, tscHz uint64) (*Machine, error) {
 	m := &Machine{
 		hw:        hw,
+		cpuid:     hw.cpuid,
 		slotTicks: tscHz / 1_000_000 * abi.SlotMicros,
 		ended:     make(chan *container.Container, abi.MaxContainers),
 		fresh:     true,

@@ -55,6 +55,7 @@ func (u *vcpu) leave() { u.inside.Add(1) }
 // runner drives one core.
 type runner struct {
 	m        *Machine
+	hw       hardware // as its core sees it
 	core     int
 	last     *vcpu // ran here last: its translations are still there
 	yielded  *vcpu // gave its turn away: picked only if nobody else wants to run
@@ -63,14 +64,14 @@ type runner struct {
 }
 
 func newRunner(m *Machine, core int) *runner {
-	r := &runner{m: m, core: core}
+	r := &runner{m: m, hw: m.hw, core: core}
 	r.runnable = r.isRunnable
 	return r
 }
 
 // loop never ends.
 func (r *runner) loop() {
-	if err := r.m.hw.pin(r.core); err != nil {
+	if err := r.hw.pin(r.core); err != nil {
 		r.m.fatal("pinning the runner of core %d: %v", r.core, err)
 	}
 	for {
@@ -81,7 +82,7 @@ func (r *runner) loop() {
 // turn runs whoever's turn it is until an exit, or sleeps.
 func (r *runner) turn() {
 	k := r.m.kernel
-	r.now = r.m.hw.now()
+	r.now = r.hw.now()
 	if r.core == 0 {
 		k.Tick(r.now)
 	}
@@ -125,7 +126,7 @@ func (r *runner) idle() {
 	for _, v := range r.m.kernel.Timetable().Frame(r.core).Holders() {
 		deadline = earlier(deadline, v.Backend.(*vcpu).alarm(r.now))
 	}
-	_ = r.m.hw.waitKick(deadline)
+	_ = r.hw.waitKick(deadline)
 }
 
 // alarm is when the timer of u, which sleeps, will wake it; 0 = it will not. Who is awake already needs no alarm.
@@ -199,9 +200,9 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 		w.Call.Deadline = r.until(u, slot)
 	}
 	before := w.Call.Ran
-	err := r.m.hw.vmRun(w.Call)
+	err := r.hw.vmRun(w.Call)
 	ran := w.Call.Ran - before
-	exit := w.Exit(r.m.hw.cpuid)
+	exit := w.Exit(r.m.cpuid)
 	u.leave()
 	if err != nil {
 		r.m.fatal("core %d cannot run containers: %v", r.core, err)
@@ -211,7 +212,7 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 	r.handle(u, exit)
 	u.handling.Store(false)
 	if core := u.v.Core(); core != r.core && core >= 0 {
-		_ = r.m.hw.kick(core) // it was moved meanwhile
+		_ = r.hw.kick(core) // it was moved meanwhile
 	}
 }
 
