@@ -93,6 +93,13 @@ const (
 	// arrives while it is closed arrives when it is opened, once. An entry that was never routed is closed, and EBUSY says so
 	// to who opens it. ENOENT, EINVAL, EBUSY.
 	CallMaskDevice
+	// CallGrantDevice moves a device of the caller to a child that has not started: grantdevice(id, device, address), with
+	// its registers at address in the child's space, at or above the child's limit. The child's memory can never grow over
+	// it. The device returns when the child dies, after a reset. ENOENT, EBUSY, EINVAL, ENOMEM.
+	CallGrantDevice
+	// CallDescribeDevice describes the nth device that the caller holds: describedevice(n, buf), buf the address of a
+	// DeviceGrant. ENOENT beyond the last, EFAULT.
+	CallDescribeDevice
 	numCalls
 )
 

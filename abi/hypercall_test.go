@@ -22,7 +22,8 @@ func TestHypercallNumbers(t *testing.T) {
 		{"CallReclaimCore", CallReclaimCore, 15}, {"CallReturnCore", CallReturnCore, 16}, {"CallNotify", CallNotify, 17},
 		{"CallGrantPorts", CallGrantPorts, 18}, {"CallNow", CallNow, 19}, {"CallMark", CallMark, 20},
 		{"CallDebugWrite", CallDebugWrite, 21}, {"CallYield", CallYield, 22}, {"CallRoute", CallRoute, 23},
-		{"CallMaskDevice", CallMaskDevice, 24}, {"NumCalls", Call(NumCalls), 25},
+		{"CallMaskDevice", CallMaskDevice, 24},
+		{"CallGrantDevice", CallGrantDevice, 25}, {"CallDescribeDevice", CallDescribeDevice, 26}, {"NumCalls", Call(NumCalls), 27},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, c.got, c.want)

@@ -111,6 +111,7 @@ func (k *Kernel) reapStep(c *Container) (done bool) {
 		for _, v := range c.VCPUs {
 			k.m.FreeVCPU(v)
 		}
+		k.returnDevices(c)
 		c.phase++
 	}
 	if !k.destroyTables(c) {
@@ -125,6 +126,7 @@ func (k *Kernel) destroyTables(c *Container) (done bool) {
 	return c.Tables.Destroy(stepPages, func(e npt.Entry, size uint64) {
 		switch {
 		case e&npt.Reserved != 0: // release frees them
+		case e&npt.Device != 0:
 		case e&npt.Lent != 0:
 			k.unlend(c, e.Addr(), size)
 		default:

@@ -76,6 +76,14 @@ func (k *Kernel) dispatch(c *Container, call abi.Call, a [6]uint64) uint64 {
 		err = k.callNotify(c, a[0], a[1])
 	case abi.CallGrantPorts:
 		err = k.callGrantPorts(c, a[0], a[1], a[2])
+	case abi.CallGrantDevice:
+		err = k.callGrantDevice(c, a[0], a[1], a[2])
+	case abi.CallDescribeDevice:
+		err = k.callDescribeDevice(c, a[0], a[1])
+	case abi.CallRoute:
+		err = k.callRoute(c, a[0], a[1], a[2], a[3])
+	case abi.CallMaskDevice:
+		err = k.callMaskDevice(c, a[0], a[1], a[2])
 	case abi.CallMark:
 		err = k.callMark(c, a[0])
 	default:

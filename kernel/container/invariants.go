@@ -42,6 +42,9 @@ func (k *Kernel) Invariants() error {
 	if err := k.checkMachine(); err != nil {
 		return err
 	}
+	if err := k.checkDevices(); err != nil {
+		return err
+	}
 	return k.checkTimetable()
 }
 
@@ -86,6 +89,11 @@ func (k *Kernel) surveyEntry(c *Container, s *space, gpa uint64, e npt.Entry, si
 		want := map[uint64]uint64{abi.EventPageAddr: c.EventPA, abi.PricePageAddr: c.PricePA}[gpa]
 		if e.Addr() != want || e.Writable() != (gpa == abi.EventPageAddr) {
 			fail("reserved page at %#x has entry %#x, its frame is %#x", gpa, e, want)
+		}
+		return
+	case e.Present() && e&npt.Device != 0:
+		if page < c.memory {
+			fail("registers of a device at %#x, among its memory", gpa)
 		}
 		return
 	case page+size/abi.PageSize > c.limit:

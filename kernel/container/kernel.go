@@ -112,6 +112,9 @@ type Kernel struct {
 	turn  bool                    // of Step: due before dying
 	freed []uint64                // scratch: pages to free after the shootdown
 	host  []abi.Range             // host memory that was lent
+
+	devices  []*Device
+	hardware Devices // nil without devices
 }
 
 // DefaultBigFrom is Config.BigFrom unless it says otherwise.

@@ -29,8 +29,9 @@ const (
 	D  Entry = 1 << 6
 	PS Entry = 1 << 7
 
-	Lent     Entry = 1 << 9  // belongs to an ancestor, or to the host
-	Reserved Entry = 1 << 10 // the nonkernel's own page in the container's space
+	Device   Entry = 1<<8 | 1<<4 // registers of a device: not memory, not cached (PCD)
+	Lent     Entry = 1 << 9      // belongs to an ancestor, or to the host
+	Reserved Entry = 1 << 10     // the nonkernel's own page in the container's space
 
 	addrMask Entry = 0x000f_ffff_ffff_f000
 	inner          = P | W | U | A | D
@@ -157,7 +158,7 @@ func (t *Tables) Map(gpa, pa, size uint64, bits Entry) error {
 	if *slot != 0 {
 		return ErrCovered
 	}
-	*slot = uint64(Entry(pa) | P | U | A | D | bits&(W|Lent|Reserved|PS))
+	*slot = uint64(Entry(pa) | P | U | A | D | bits&(W|Device|Lent|Reserved|PS))
 	return nil
 }
 

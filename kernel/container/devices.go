@@ -1,0 +1,187 @@
+package container
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/kernel/npt"
+)
+
+// Device is a function of a device that containers can hold. ID to MAC do not change.
+type Device struct {
+	ID       uint32
+	Kind     uint32 // abi.DeviceIGBVF
+	BAR      uint64 // host-physical address of its registers
+	BARSize  uint64 // whole pages
+	Vectors  uint32
+	MaxFrame uint32
+	MAC      [6]byte
+	Backend  any // for Devices
+
+	holder *Container // guarded by Kernel.mu
+	gpa    uint64     // where the holder sees the registers; 0 = it cannot
+}
+
+// Holder is who has d. It is for Devices, with the kernel's lock held.
+func (d *Device) Holder() *Container { return d.holder }
+
+// Devices is the hardware side of devices; all methods are called with the kernel's lock held.
+type Devices interface {
+	// Attach lets d reach the memory of its new holder, and nothing else.
+	Attach(d *Device) error
+	// Detach stops d: it has reached memory for the last time, its interrupts are closed, its state is that of a reset.
+	Detach(d *Device)
+	// Route sends an interrupt entry of d to a vCPU of its holder.
+	Route(d *Device, entry int, v *VCPU, vector uint8)
+	// Mask closes or opens an entry; false when it was never routed.
+	Mask(d *Device, entry int, masked bool) bool
+}
+
+// AddDevices gives devices to root, which must exist.
+func (k *Kernel) AddDevices(hardware Devices, devices []*Device) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.hardware = hardware
+	for _, d := range devices {
+		d.holder = k.root
+		k.devices = append(k.devices, d)
+	}
+}
+
+// device finds a device of c by its id.
+func (k *Kernel) device(c *Container, id uint64) (*Device, abi.Errno) {
+	for _, d := range k.devices {
+		if uint64(d.ID) == id && d.holder == c {
+			return d, 0
+		}
+	}
+	return nil, abi.ENOENT
+}
+
+// callGrantDevice is grantdevice(id, device, address).
+func (k *Kernel) callGrantDevice(c *Container, id, device, gpa uint64) abi.Errno {
+	child, err := c.liveChild(id)
+	if err != 0 {
+		return err
+	}
+	d, err := k.device(c, device)
+	if err != 0 {
+		return err
+	}
+	if d.gpa != 0 { // in use by the caller itself
+		return abi.EBUSY
+	}
+	if child.State() != abi.StateCreated {
+		return abi.EBUSY
+	}
+	pages := d.BARSize / abi.PageSize
+	if gpa%abi.PageSize != 0 || gpa/abi.PageSize < child.limit || gpa/abi.PageSize > child.memory || pages > child.memory-gpa/abi.PageSize {
+		return abi.EINVAL
+	}
+	if !child.Tables.Empty(gpa, d.BARSize) {
+		return abi.EBUSY
+	}
+	for off := uint64(0); off < d.BARSize; off += abi.PageSize {
+		if err := child.Tables.Map(gpa+off, d.BAR+off, npt.Size4K, npt.W|npt.Device); err != nil {
+			k.unmapDevice(child, gpa, off)
+			return abi.ENOMEM
+		}
+	}
+	d.holder, d.gpa = child, gpa
+	if err := k.hardware.Attach(d); err != nil {
+		k.unmapDevice(child, gpa, d.BARSize)
+		d.holder, d.gpa = c, 0
+		return abi.EBUSY
+	}
+	child.memory = gpa / abi.PageSize // memory never grows over it
+	return 0
+}
+
+func (k *Kernel) unmapDevice(c *Container, gpa, size uint64) {
+	for off := uint64(0); off < size; off += abi.PageSize {
+		c.Tables.Unmap(gpa + off)
+	}
+}
+
+// returnDevices stops the devices of c, which is ending and runs no more, and gives them to its parent.
+func (k *Kernel) returnDevices(c *Container) {
+	for _, d := range k.devices {
+		if d.holder != c {
+			continue
+		}
+		if d.gpa != 0 {
+			k.hardware.Detach(d)
+		}
+		d.holder, d.gpa = c.Parent, 0
+	}
+}
+
+// callRoute is route(device, entry, vcpu, vector).
+func (k *Kernel) callRoute(c *Container, device, entry, vcpu, vector uint64) abi.Errno {
+	d, err := k.device(c, device)
+	if err != 0 {
+		return err
+	}
+	if d.gpa == 0 || entry >= uint64(d.Vectors) || vcpu >= uint64(len(c.VCPUs)) ||
+		vector < abi.FirstDeviceVector || vector > abi.LastDeviceVector {
+		return abi.EINVAL
+	}
+	k.hardware.Route(d, int(entry), c.VCPUs[vcpu], uint8(vector))
+	return 0
+}
+
+// callMaskDevice is maskdevice(device, entry, masked).
+func (k *Kernel) callMaskDevice(c *Container, device, entry, masked uint64) abi.Errno {
+	d, err := k.device(c, device)
+	if err != 0 {
+		return err
+	}
+	if d.gpa == 0 || entry >= uint64(d.Vectors) || masked > 1 {
+		return abi.EINVAL
+	}
+	if !k.hardware.Mask(d, int(entry), masked == 1) {
+		return abi.EBUSY
+	}
+	return 0
+}
+
+// callDescribeDevice is describedevice(n, buf).
+func (k *Kernel) callDescribeDevice(c *Container, n, gpa uint64) abi.Errno {
+	for _, d := range k.devices {
+		if d.holder != c {
+			continue
+		}
+		if n == 0 {
+			return k.copyOut(c, gpa, d.encode())
+		}
+		n--
+	}
+	return abi.ENOENT
+}
+
+// encode is d as an abi.DeviceGrant.
+func (d *Device) encode() []byte {
+	b := make([]byte, 64)
+	binary.LittleEndian.PutUint32(b[0:], d.Kind)
+	binary.LittleEndian.PutUint32(b[4:], d.ID)
+	binary.LittleEndian.PutUint64(b[8:], d.gpa)
+	binary.LittleEndian.PutUint64(b[16:], d.BARSize)
+	binary.LittleEndian.PutUint32(b[24:], d.Vectors)
+	binary.LittleEndian.PutUint32(b[28:], d.MaxFrame)
+	copy(b[32:], d.MAC[:])
+	return b
+}
+
+// checkDevices: every device belongs to a container that lives, and its registers are mapped there alone.
+func (k *Kernel) checkDevices() error {
+	for _, d := range k.devices {
+		if d.holder == nil || d.gpa == 0 {
+			continue
+		}
+		if e, _ := d.holder.Tables.Lookup(d.gpa); d.holder.phase == 0 && (e.Addr() != d.BAR || e&npt.Device == 0) {
+			return fmt.Errorf("device %d of %q is not mapped at %#x: entry %#x", d.ID, d.holder.Name, d.gpa, e)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,70 @@
+package container
+
+import (
+	"testing"
+
+	"nom.dev/nom/abi"
+)
+
+// fakeDevices records what is asked of the hardware.
+type fakeDevices struct {
+	attached map[*Device]*Container
+	routes   int
+}
+
+func (f *fakeDevices) Attach(d *Device) error {
+	f.attached[d] = d.Holder()
+	return nil
+}
+func (f *fakeDevices) Detach(d *Device)                      { delete(f.attached, d) }
+func (f *fakeDevices) Route(*Device, int, *VCPU, uint8)      { f.routes++ }
+func (f *fakeDevices) Mask(*Device, int, bool) (routed bool) { return f.routes > 0 }
+
+var _ Devices = (*fakeDevices)(nil)
+
+// TestDevices: a device goes down the tree, is seen there alone, and comes back when its holder dies.
+func TestDevices(t *testing.T) {
+	m := boot(t)
+	hw := &fakeDevices{attached: make(map[*Device]*Container)}
+	d := &Device{ID: 3, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000, BARSize: 4 * page, Vectors: 3}
+	m.k.AddDevices(hw, []*Device{d})
+	v := m.root.VCPUs[0]
+	const memory = 32 << 20
+	a := m.create(t, m.root, "a", 1, 100, memory)
+	id, gpa := uint64(a.ID), uint64(memory-4*page)
+
+	m.fails(t, abi.ENOENT, v, abi.CallDescribeDevice, 1, scratch)
+	m.must(t, v, abi.CallDescribeDevice, 0, scratch)
+	m.fails(t, abi.ENOENT, v, abi.CallGrantDevice, id, 4, gpa)
+	m.fails(t, abi.ENOENT, v, abi.CallGrantDevice, 99, 3, gpa)
+	for _, bad := range []uint64{0, page, gpa + 1, gpa + page, memory, ^uint64(0), ^uint64(0) &^ (page - 1)} {
+		m.fails(t, abi.EINVAL, v, abi.CallGrantDevice, id, 3, bad)
+	}
+	m.fails(t, abi.EINVAL, v, abi.CallRoute, 3, 0, 0, abi.FirstDeviceVector) // root does not drive it
+	m.must(t, v, abi.CallGrantDevice, id, 3, gpa)
+	m.check(t)
+	if hw.attached[d] != a {
+		t.Error("the device does not reach its holder's memory")
+	}
+	m.fails(t, abi.ENOENT, v, abi.CallGrantDevice, id, 3, gpa) // it is root's no more
+	m.fails(t, abi.EINVAL, v, abi.CallGrantPages, id, memory/page)
+	m.start(t, a)
+
+	own := a.VCPUs[0]
+	m.fails(t, abi.EBUSY, own, abi.CallMaskDevice, 3, 0, 0)
+	for _, bad := range [][4]uint64{{3, 3, 0, 0x50}, {3, 0, 1, 0x50}, {3, 0, 0, 0x30}, {3, 0, 0, 0xf0}, {3, ^uint64(0), 0, 0x50}} {
+		m.fails(t, abi.EINVAL, own, abi.CallRoute, bad[:]...)
+	}
+	m.fails(t, abi.ENOENT, own, abi.CallRoute, 4, 0, 0, 0x50)
+	m.must(t, own, abi.CallRoute, 3, 0, 0, 0x50)
+	m.must(t, own, abi.CallMaskDevice, 3, 0, 1)
+
+	m.must(t, v, abi.CallKill, id)
+	m.drain()
+	m.check(t)
+	if len(hw.attached) != 0 || d.holder != m.root {
+		t.Error("the device did not come back")
+	}
+	b := m.create(t, m.root, "b", 1, 100, memory)
+	m.must(t, v, abi.CallGrantDevice, uint64(b.ID), 3, gpa)
+}
