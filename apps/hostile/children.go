@@ -62,7 +62,7 @@ func forkBomb() error {
 		cfg := container.Config{
 			Name: fmt.Sprint("bomb-", n), Pages: (st.Pages - st.Given) / 4, Program: self, Platform: platform,
 			Args: []string{"hostile", "forkbomb"}, Nested: true,
-			Cores: []container.Slots{{VCPU: 0, Core: own.Core[0], Slots: third(own.Slots[0], n)}},
+			Cores: []container.Slots{{VCPU: 0, Core: own.Core[0], Slots: every(own.Slots[0], n, 3)}},
 		}
 		if _, err := container.Launch(cfg); err != nil {
 			fmt.Println("no further child:", err)
@@ -73,11 +73,11 @@ func forkBomb() error {
 	}
 }
 
-// third picks every third of the slots, from number first on.
-func third(slots uint32, first int) uint32 {
+// every picks each n-th of the slots, from number first on.
+func every(slots uint32, first, n int) uint32 {
 	picked := uint32(0)
 	for i := 0; slots != 0; i++ {
-		if i%3 == first {
+		if i%n == first {
 			picked |= slots & -slots
 		}
 		slots &= slots - 1
@@ -115,7 +115,7 @@ func dieWithChild() error {
 	}
 	_, err = container.Launch(container.Config{
 		Name: "orphan", Pages: 16 << 20 / abi.PageSize, Program: self, Platform: platform, Args: []string{"hostile", "spin"}, Nested: true,
-		Cores: []container.Slots{{VCPU: 0, Core: own.Core[0], Slots: third(own.Slots[0], 1)}},
+		Cores: []container.Slots{{VCPU: 0, Core: own.Core[0], Slots: every(own.Slots[0], 1, 3)}},
 	})
 	if err != nil {
 		return err

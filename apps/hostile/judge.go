@@ -84,7 +84,7 @@ func (a *attack) try(platform, self []byte) (how string, err error) {
 		Name: a.name, Pages: victimPages, Program: self, Platform: platform, Nested: true,
 		Args:   []string{"hostile", a.name},
 		Env:    os.Environ(),
-		Cores:  []container.Slots{{VCPU: 0, Core: own.Core[0], Slots: own.Slots[0] & 0xaaaa}},
+		Cores:  []container.Slots{{VCPU: 0, Core: own.Core[0], Slots: every(own.Slots[0], 1, 2)}},
 		Output: a.passOn(),
 	})
 	if err != nil {
