@@ -41,6 +41,7 @@ type Config struct {
 	Image     string    // the bootable ELF image
 	Dir       string    // for the machine's sockets; "" when there are none
 	QMP       bool      // serve QEMU's monitor protocol on the socket qmp.sock in Dir
+	Netdev    string    // QEMU's -netdev without its id, such as "user"; "" = no network card and no IOMMU
 	ExtraArgs []string  // added to QEMU's command line
 	QEMU      string    // path of QEMU; "" looks at $NOM_QEMU, then in PATH
 	Console   io.Writer // also gets everything that the console prints; may be nil
@@ -102,11 +103,29 @@ func (c Config) args() []string {
 		"-serial", fmt.Sprintf("file:/dev/fd/%d", consoleFD),
 		"-serial", "stdio",
 	)
+	if c.Netdev != "" {
+		a = append(a,
+			"-device", "intel-iommu,intremap=on,eim=on",
+			"-device", "pcie-root-port,id=rp1,chassis=1,slot=1",
+			"-netdev", networkBackend(c.Netdev),
+			"-device", "igb,bus=rp1,netdev=net0",
+		)
+	}
 	if c.QMP {
 		a = append(a, "-qmp", "unix:"+c.qmpPath()+",server=on,wait=off")
 	}
 	a = append(a, "-kernel", c.Image)
 	return append(a, c.ExtraArgs...)
+}
+
+// networkBackend gives a -netdev argument its id: "user,hostfwd=..." becomes "user,id=net0,hostfwd=...".
+func networkBackend(netdev string) string {
+	kind, rest, _ := strings.Cut(netdev, ",")
+	s := kind + ",id=net0"
+	if rest != "" {
+		s += "," + rest
+	}
+	return s
 }
 
 // tcgCPU is the emulated processor model: the oldest AMD server processor with everything that nom needs.

@@ -39,6 +39,7 @@ type Container struct {
 	VCPUs     int      `json:"vcpus"`           // 0 = the root container decides
 	Dedicated *bool    `json:"dedicated"`       // whole cores; null = the root container decides
 	Restart   string   `json:"restart,omitempty"`
+	NIC       bool     `json:"nic,omitempty"` // a network function of its own
 }
 
 // Parse reads and checks a manifest.

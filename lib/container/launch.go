@@ -21,6 +21,8 @@ type Config struct {
 	Files             []byte   // a bundle of read-only files for the program, or nil
 	Seed              [32]byte // random, for this start only
 
+	Devices []abi.DeviceGrant // of OwnDevices, to be the container's until its end
+
 	// Nested gives the program what it needs in order to launch containers itself: see Images.
 	Nested bool
 	// Output is called with what the program prints, one call at a time. nil: the program has no console.
@@ -65,6 +67,9 @@ func (c *Container) furnish(cfg *Config, plan *layout.Plan) error {
 			return err
 		}
 		plan.Boot.Console = abi.ConsoleAddr
+	}
+	if err := c.grantDevices(plan); err != nil {
+		return err
 	}
 	if err := c.Load(plan); err != nil {
 		return err
@@ -122,7 +127,11 @@ func (cfg *Config) plan(nest *nesting) (*layout.Plan, error) {
 		lent += abi.ConsolePages
 	}
 	lent += abi.ReservedPages
-	return p, p.SetLimit((cfg.Pages+lent)*abi.PageSize, (max(cfg.Pages, cfg.Most)+lent)*abi.PageSize)
+	top, err := cfg.placeDevices(p, (max(cfg.Pages, cfg.Most)+lent)*abi.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.SetLimit((cfg.Pages+lent)*abi.PageSize, top)
 }
 
 // lendable says that b consists of whole pages of physical memory, so that its pages can be lent.

@@ -9,13 +9,15 @@ import (
 // The page tables of the platform: 4 levels, AMD64 APM vol. 2 section 5.3. Guarded by memLock.
 
 const (
-	pteP  = 1 << 0
-	pteW  = 1 << 1
-	pteU  = 1 << 2
-	pteA  = 1 << 5
-	pteD  = 1 << 6
-	ptePS = 1 << 7
-	pteNX = 1 << 63
+	pteP   = 1 << 0
+	pteW   = 1 << 1
+	pteU   = 1 << 2
+	ptePWT = 1 << 3
+	ptePCD = 1 << 4
+	pteA   = 1 << 5
+	pteD   = 1 << 6
+	ptePS  = 1 << 7
+	pteNX  = 1 << 63
 
 	addrMask = 0x000f_ffff_ffff_f000
 )
@@ -101,6 +103,10 @@ func protBits(exec, write bool) uint64 {
 func buildTables(b *abi.BootPage) {
 	rootTable = pool.frame()
 	mapRange(direct(0), 0, b.MemoryTop, 2, pteW|ptePS|pteNX)
+	for i := range min(b.NumDevices, abi.MaxDevices) { // registers: not cached; large pages of their own
+		d := b.Devices[i].BAR
+		mapRange(direct(d.Addr&^(hugeSize-1)), d.Addr&^(hugeSize-1), hugeSize, 2, pteW|ptePS|pteNX|ptePCD|ptePWT)
+	}
 	for i := uint32(0); i < b.NumSegments; i++ {
 		s := &b.Segments[i]
 		bits := protBits(s.Prot&abi.ProtExec != 0, s.Prot&abi.ProtWrite != 0)

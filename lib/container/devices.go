@@ -1,0 +1,71 @@
+package container
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/abi/layout"
+	"nom.dev/nom/metal"
+)
+
+// deviceAlign keeps registers out of the large pages by which the platform maps memory.
+const deviceAlign = 2 << 20
+
+// OwnDevices lists the devices that this container holds and can give to its children.
+func OwnDevices() ([]abi.DeviceGrant, error) {
+	var list []abi.DeviceGrant
+	err := withScratch(func(s scratch) error {
+		for n := uint64(0); ; n++ {
+			_, err := metal.Hypercall(abi.CallDescribeDevice, n, s.addr, 0, 0, 0, 0)
+			if errors.Is(err, abi.ENOENT) {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("describing device %d: %w", n, err)
+			}
+			list = append(list, decodeDevice(s.bytes))
+		}
+	})
+	return list, err
+}
+
+// decodeDevice reads a DeviceGrant as the nonkernel wrote it.
+func decodeDevice(b []byte) (d abi.DeviceGrant) {
+	le := binary.LittleEndian
+	d.Kind, d.Index = le.Uint32(b), le.Uint32(b[4:])
+	d.BAR = abi.Range{Addr: le.Uint64(b[8:]), Size: le.Uint64(b[16:])}
+	d.Vectors, d.MaxFrame = le.Uint32(b[24:]), le.Uint32(b[28:])
+	copy(d.MAC[:], b[32:])
+	return d
+}
+
+// placeDevices finds room for the registers of cfg's devices above top and says where the address space ends then.
+func (cfg *Config) placeDevices(p *layout.Plan, top uint64) (uint64, error) {
+	if len(cfg.Devices) == 0 {
+		return top, nil
+	}
+	if len(cfg.Devices) > abi.MaxDevices {
+		return 0, fmt.Errorf("%d devices: a container can hold %d", len(cfg.Devices), abi.MaxDevices)
+	}
+	top = (top + deviceAlign - 1) &^ (deviceAlign - 1)
+	for i, d := range cfg.Devices {
+		d.BAR.Addr = top
+		p.Boot.Devices[i] = d
+		top += pageUp(d.BAR.Size)
+	}
+	p.Boot.NumDevices = uint32(len(cfg.Devices))
+	return (top + deviceAlign - 1) &^ (deviceAlign - 1), nil
+}
+
+// grantDevices gives the container its devices; it has not started.
+func (c *Container) grantDevices(plan *layout.Plan) error {
+	for _, d := range plan.Boot.Devices[:plan.Boot.NumDevices] {
+		what := fmt.Sprintf("giving it device %d", d.Index)
+		if _, err := c.call(what, abi.CallGrantDevice, uint64(d.Index), d.BAR.Addr, 0, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
