@@ -27,7 +27,8 @@ type vcpu struct {
 	flush    atomic.Bool            // translations must be flushed before the next entry
 
 	// Of whoever is inside, or handles the exit.
-	ready  bool // Start has been applied
+	ran    *runner // has its translations, unless others ran there since
+	ready  bool    // Start has been applied
 	halted bool
 	answer bool // rax is to be returned by the next entry
 	rax    uint64
@@ -192,8 +193,9 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 		w.Return(u.rax)
 		u.answer = false
 	}
-	flush := u.flush.Swap(false) || r.last != u
-	r.last = u
+	// A flush that was asked for happens on one core only: on others, old translations wait for u to come back.
+	flush := u.flush.Swap(false) || r.last != u || u.ran != r
+	r.last, u.ran = u, r
 	w.Prepare(direct, flush)
 	w.Call.Deadline = 0
 	if !direct {

@@ -127,9 +127,8 @@ func (w *World) Start(s abi.VCPUState) {
 // Prepare sets what differs between entries: whether the core is dedicated, and whether translations must be flushed.
 func (w *World) Prepare(direct, flush bool) {
 	c := &w.vmcb.Control
-	c.TLBControl = svm.TLBNothing
 	if flush {
-		c.TLBControl = svm.TLBFlushAll
+		c.TLBControl = svm.TLBFlushAll // until VMRUN has done it: who is kicked before that does not enter
 	}
 	if direct {
 		w.Call.Direct = 1
