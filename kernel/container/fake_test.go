@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"testing"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/kernel/npt"
@@ -94,7 +93,6 @@ func (f *fake) Now() uint64                       { return f.now }
 
 // machine is the kernel on a fake, with its root container.
 type machine struct {
-	t    testing.TB
 	f    *fake
 	k    *Kernel
 	root *Container
