@@ -29,12 +29,16 @@ type descriptor struct {
 	data    uint64
 }
 
-const maxDescriptors = 1024
+const maxDescriptors = 1 << 14
 
+// descriptors lie in a region of their own, to which frames come as numbers are used.
 var (
-	descriptors     [maxDescriptors]descriptor
-	usedDescriptors uint64 // all numbers in use are below
+	descriptors       *[maxDescriptors]descriptor
+	usedDescriptors   uint64 // all numbers in use are below
+	mappedDescriptors uint64 // bytes of the table that have frames
 )
+
+const descriptorRegion = 0xffff_d000_0000_0000
 
 const (
 	oNonblock = 0x800
@@ -42,26 +46,51 @@ const (
 )
 
 func initDescriptors() {
+	descriptors = at[[maxDescriptors]descriptor](descriptorRegion)
+	if !mapDescriptor(2) {
+		fatal("no memory for file descriptors")
+	}
+	openConsole()
+}
+
+func openConsole() {
 	usedDescriptors = 3
 	for i := range uint64(3) {
 		descriptors[i] = descriptor{kind: fdConsole, index: i, flags: oRDWR}
 	}
 }
 
+// mapDescriptor sees to it that descriptor i has memory.
+func mapDescriptor(i uint64) bool {
+	for (i+1)*descriptorSize > mappedDescriptors {
+		memLock.lock()
+		pa := pool.frame()
+		ok := pa != 0 && mapPage(descriptorRegion+mappedDescriptors, pa, pteW|pteNX)
+		memLock.unlock()
+		if !ok {
+			return false
+		}
+		mappedDescriptors += pageSize
+	}
+	return true
+}
+
 func isConsole(fd uint64) bool {
-	return fd < maxDescriptors && descriptors[fd].kind == fdConsole && fd != 0
+	return fd < usedDescriptors && descriptors[fd].kind == fdConsole && fd != 0
 }
 
 // newDescriptor returns the lowest free number from first on, or maxDescriptors.
 func newDescriptor(first uint64, kind descriptorKind) uint64 {
-	for i := first; i < maxDescriptors; i++ {
-		if descriptors[i].kind == fdFree {
-			descriptors[i] = descriptor{kind: kind}
-			usedDescriptors = max(usedDescriptors, i+1)
-			return i
-		}
+	i := first
+	for i < usedDescriptors && descriptors[i].kind != fdFree {
+		i++
 	}
-	return maxDescriptors
+	if i >= maxDescriptors || !mapDescriptor(i) {
+		return maxDescriptors
+	}
+	descriptors[i] = descriptor{kind: kind}
+	usedDescriptors = max(usedDescriptors, i+1)
+	return i
 }
 
 // Interrupt vectors of devices and events: those that descriptors can stand for.
@@ -139,7 +168,7 @@ func descriptorCall(f *frame, n uint64) (uint64, bool) {
 		}
 		return fd, true
 	case sysRead, sysWrite, sysClose, sysFcntl:
-		if a >= maxDescriptors || descriptors[a].kind == fdFree {
+		if a >= usedDescriptors || descriptors[a].kind == fdFree {
 			return errno(eBADF), true
 		}
 		if r, ok := plainDescriptorCall(&descriptors[a], n, a, b, c); ok {
@@ -258,7 +287,7 @@ const (
 )
 
 func epollCtl(op, fd, event uint64) uint64 {
-	if fd >= maxDescriptors || descriptors[fd].kind == fdFree {
+	if fd >= usedDescriptors || descriptors[fd].kind == fdFree {
 		return errno(eBADF)
 	}
 	d := &descriptors[fd]

@@ -95,7 +95,7 @@ func fileCall(f *frame, n uint64) (uint64, bool) {
 	case sysLstat:
 		return statAt(atFDCWD, a, b, atNoFollow), true
 	case sysAccess:
-		return accessAt(atFDCWD, a, b), true
+		return accessAt(atFDCWD, a, b, 0), true
 	case sysReadlink:
 		return readlinkAt(atFDCWD, a, b, c), true
 	case sysMkdir:
@@ -146,8 +146,10 @@ func fileAtCall(f *frame, n uint64) (uint64, bool) {
 		return openAt(a, b, c, d), true
 	case sysNewfstatat:
 		return statAt(a, b, c, d), true
-	case sysFaccessat, sysFaccessat2:
-		return accessAt(a, b, c), true
+	case sysFaccessat:
+		return accessAt(a, b, c, 0), true
+	case sysFaccessat2:
+		return accessAt(a, b, c, d), true
 	case sysReadlinkat:
 		return readlinkAt(a, b, c, d), true
 	case sysMkdirat:
@@ -226,7 +228,7 @@ func fileDescriptorCall(n, a, b, c, d uint64) (uint64, bool) {
 
 // needDescriptor answers a call that has nothing to do for an open descriptor.
 func needDescriptor(fd uint64) uint64 {
-	if fd >= maxDescriptors || descriptors[fd].kind == fdFree {
+	if fd >= usedDescriptors || descriptors[fd].kind == fdFree {
 		return errno(eBADF)
 	}
 	return 0

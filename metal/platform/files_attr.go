@@ -37,6 +37,9 @@ func changing(n node) (*inode, uint64) {
 }
 
 func chmodAt(fd, path, mode, flags uint64) uint64 {
+	if flags&^(atNoFollow|atEmptyPath) != 0 {
+		return errno(eINVAL)
+	}
 	n, e := namedBy(fd, path, flags)
 	if e == 0 {
 		e = changeMode(n, mode)
@@ -64,6 +67,9 @@ func changeMode(n node, mode uint64) uint64 {
 }
 
 func chownAt(fd, path, uid, gid, flags uint64) uint64 {
+	if flags&^(atNoFollow|atEmptyPath) != 0 {
+		return errno(eINVAL)
+	}
 	n, e := namedBy(fd, path, flags)
 	if e == 0 {
 		e = changeOwner(n, uint32(uid), uint32(gid))
@@ -100,6 +106,9 @@ const (
 
 // utimensAt is utimensat(2); without a path it changes the descriptor's file.
 func utimensAt(fd, path, times, flags uint64) uint64 {
+	if flags&^(atNoFollow|atEmptyPath) != 0 {
+		return errno(eINVAL)
+	}
 	var n node
 	var e uint64
 	if path == 0 {

@@ -83,6 +83,9 @@ func symlinkAt(target, fd, path uint64) uint64 {
 
 // linkAt is linkat(2).
 func linkAt(fd, path, newFD, newPath, flags uint64) uint64 {
+	if flags&^(atFollow|atEmptyPath) != 0 {
+		return errno(eINVAL)
+	}
 	n, e := walkers[1].existing(fd, path, flags&atFollow != 0)
 	if e != 0 {
 		return errno(e)
@@ -116,6 +119,9 @@ func linkAt(fd, path, newFD, newPath, flags uint64) uint64 {
 
 // unlinkAt is unlinkat(2).
 func unlinkAt(fd, path, flags uint64) uint64 {
+	if flags&^atRemoveDir != 0 {
+		return errno(eINVAL)
+	}
 	to, e := walkers[0].walk(fd, path, keepLink)
 	remove := flags&atRemoveDir != 0
 	switch {

@@ -32,13 +32,16 @@ func fchdir(fd uint64) uint64 {
 	return 0
 }
 
-// pathOf writes the path of directory n to the end of b and returns where it starts, or len(b) when there is none.
-func pathOf(n node, b []byte) int {
+// pathOf writes the path of directory n to the end of b and returns where it starts.
+func pathOf(n node, b []byte) (int, uint64) {
 	i := len(b)
 	for n != rootNode {
 		name := nameOf(n)
-		if len(name) == 0 || len(name)+1 > i {
-			return len(b)
+		if len(name) == 0 {
+			return 0, eNOENT
+		}
+		if len(name)+1 > i {
+			return 0, eNAMETOOLONG
 		}
 		i -= len(name)
 		copy(b[i:], name)
@@ -50,7 +53,7 @@ func pathOf(n node, b []byte) int {
 		i--
 		b[i] = '/'
 	}
-	return i
+	return i, 0
 }
 
 // nameOf is the last component of the path of directory n; empty when it was removed.
@@ -69,9 +72,9 @@ func getcwd(p, n uint64) uint64 {
 	prepareFiles()
 	b := walkers[0].b[0][:]
 	b[len(b)-1] = 0
-	i := pathOf(workingDir, b[:len(b)-1])
-	if i == len(b)-1 {
-		return errno(eNOENT)
+	i, e := pathOf(workingDir, b[:len(b)-1])
+	if e != 0 {
+		return errno(e)
 	}
 	k := uint64(len(b) - i)
 	if k > n {

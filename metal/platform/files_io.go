@@ -56,7 +56,7 @@ const maxIO = 0x7fff_f000
 // readDescriptor is read(2) on what is not an eventfd, a vector or the console.
 func readDescriptor(fd, p, n uint64) uint64 {
 	n = min(n, maxIO)
-	if fd < maxDescriptors && descriptors[fd].kind == fdPipeRead {
+	if fd < usedDescriptors && descriptors[fd].kind == fdPipeRead {
 		return readPipe(&descriptors[fd], p, n)
 	}
 	o := openFileOf(fd)
@@ -77,7 +77,7 @@ func readDescriptor(fd, p, n uint64) uint64 {
 
 func writeDescriptor(fd, p, n uint64) uint64 {
 	n = min(n, maxIO)
-	if fd < maxDescriptors && descriptors[fd].kind == fdPipeWrite {
+	if fd < usedDescriptors && descriptors[fd].kind == fdPipeWrite {
 		return writePipe(&descriptors[fd], p, n)
 	}
 	o := openFileOf(fd)
@@ -101,7 +101,7 @@ func writeDescriptor(fd, p, n uint64) uint64 {
 
 // wrongDescriptor answers with EBADF, or e when the descriptor is open but of another kind.
 func wrongDescriptor(fd, e uint64) uint64 {
-	if fd >= maxDescriptors || descriptors[fd].kind == fdFree || descriptors[fd].kind == fdPipeRead || descriptors[fd].kind == fdPipeWrite {
+	if fd >= usedDescriptors || descriptors[fd].kind == fdFree || descriptors[fd].kind == fdPipeRead || descriptors[fd].kind == fdPipeWrite {
 		return errno(eBADF)
 	}
 	return errno(e)
@@ -189,7 +189,7 @@ func eachVector(call, fd, v, count, pos uint64) uint64 {
 
 // readAny reads from a descriptor of any kind.
 func readAny(fd, p, n uint64) uint64 {
-	if fd < maxDescriptors && descriptors[fd].kind != fdFree {
+	if fd < usedDescriptors && descriptors[fd].kind != fdFree {
 		if r, ok := plainDescriptorCall(&descriptors[fd], sysRead, fd, p, n); ok {
 			return r
 		}

@@ -42,7 +42,7 @@ func openFileAt(i uint64) *openFile { return at[openFile](openFiles.at(uint32(i)
 
 // openFileOf is the open file of a descriptor, or nil.
 func openFileOf(fd uint64) *openFile {
-	if fd >= maxDescriptors || descriptors[fd].kind != fdFile {
+	if fd >= usedDescriptors || descriptors[fd].kind != fdFile {
 		return nil
 	}
 	return openFileAt(descriptors[fd].index)
@@ -237,7 +237,12 @@ func duplicateTo(fd, to uint64, three bool) uint64 {
 		}
 		return to
 	}
-	closeDescriptor(&descriptors[to])
+	if to < usedDescriptors {
+		closeDescriptor(&descriptors[to])
+	}
+	if !mapDescriptor(to) {
+		return errno(eNOMEM)
+	}
 	usedDescriptors = max(usedDescriptors, to+1)
 	copyDescriptor(to, fd)
 	return to

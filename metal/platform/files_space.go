@@ -22,22 +22,35 @@ func putFileFrame(pa uint64) {
 	memLock.unlock()
 }
 
-// tablePages bounds a table: 32768 inodes or directory entries.
-const tablePages = 1024
+// tableFrames bounds a table: each of its index frames names 512 frames of things. So there are at most 65536 inodes.
+const tableFrames = 4
 
 // table holds things of one size in frames. Numbers start at 1, so that 0 can mean none; what is free is chained through
 // its first four bytes.
 type table struct {
-	pages [tablePages]uint64
+	index [tableFrames]uint64
 	size  uint64 // of one thing: divides the page size
 	made  uint32
 	free  uint32
 }
 
+// slot is where the frame of thing i is named, or nil without memory for the index.
+func (t *table) slot(i uint32) *uint64 {
+	page := uint64(i) / (pageSize / t.size)
+	f := &t.index[page/512]
+	if *f == 0 {
+		if *f = fileFrame(); *f == 0 {
+			return nil
+		}
+	}
+	return at[uint64](direct(*f) + page%512*8)
+}
+
 // at is the address of thing i.
 func (t *table) at(i uint32) uint64 {
 	per := pageSize / t.size
-	return direct(t.pages[uint64(i)/per]) + uint64(i)%per*t.size
+	page := uint64(i) / per
+	return direct(load64(direct(t.index[page/512])+page%512*8)) + uint64(i)%per*t.size
 }
 
 // take returns a zeroed thing's number, or 0 when there is no room.
@@ -48,12 +61,15 @@ func (t *table) take() uint32 {
 		return i
 	}
 	i := max(t.made, 1)
-	page := uint64(i) / (pageSize / t.size)
-	if page == tablePages {
+	if uint64(i)/(pageSize/t.size) == tableFrames*512 {
 		return 0
 	}
-	if t.pages[page] == 0 {
-		if t.pages[page] = fileFrame(); t.pages[page] == 0 {
+	frame := t.slot(i)
+	if frame == nil {
+		return 0
+	}
+	if *frame == 0 {
+		if *frame = fileFrame(); *frame == 0 {
 			return 0
 		}
 	}

@@ -136,6 +136,10 @@ func fstat(fd, p uint64) uint64 {
 }
 
 func statAt(fd, path, p, flags uint64) uint64 {
+	const noAutomount = 0x800
+	if flags&^(atNoFollow|atEmptyPath|noAutomount) != 0 {
+		return errno(eINVAL)
+	}
 	n, e := namedBy(fd, path, flags)
 	if e == eINVAL && needDescriptor(fd) == 0 {
 		return fstat(fd, p)
@@ -148,9 +152,13 @@ func statAt(fd, path, p, flags uint64) uint64 {
 	return putStat(p, &s)
 }
 
-// accessAt is faccessat(2) for root: all is allowed but to execute what has no such bit.
-func accessAt(fd, path, mode uint64) uint64 {
-	n, e := walkers[0].existing(fd, path, true)
+// accessAt is faccessat2(2) for root: all is allowed but to execute what has no such bit.
+func accessAt(fd, path, mode, flags uint64) uint64 {
+	const effective = 0x200
+	if mode&^7 != 0 || flags&^(effective|atNoFollow|atEmptyPath) != 0 {
+		return errno(eINVAL)
+	}
+	n, e := namedBy(fd, path, flags)
 	if e == 0 && mode&1 != 0 && n.mode()&0o111 == 0 {
 		e = eACCES
 	}
@@ -207,7 +215,7 @@ func putStatfs(p uint64) uint64 {
 	memLock.lock()
 	total, free := pool.total, pool.nfree-min(pool.nfree, pool.reserved+fileReserve())
 	memLock.unlock()
-	const most = tablePages * (pageSize / 128)
+	const most = tableFrames * 512 * (pageSize / 128)
 	*at[statfs](p) = statfs{
 		kind: tmpfsMagic, blockSize: pageSize, blocks: total, free: free, available: free,
 		files: most, freeFiles: most - uint64(inodes.made), nameMax: nameMax, fragment: pageSize,

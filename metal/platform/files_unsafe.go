@@ -10,6 +10,8 @@ const (
 	pipeSize     = uint64(unsafe.Sizeof(pipe{}))
 )
 
+const descriptorSize = uint64(unsafe.Sizeof(descriptor{}))
+
 // bytesOf views a string's bytes.
 //
 // SAFETY: the result is only read.

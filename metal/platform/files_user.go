@@ -24,6 +24,22 @@ func userRange(p, n uint64, write bool) bool {
 	return ok
 }
 
+// outputRange is userRange for what write(2) or writev(2) is given.
+func outputRange(call, p, n uint64) bool {
+	if call == sysWrite {
+		return userRange(p, n, false)
+	}
+	if n > maxVectors || !userRange(p, n*16, false) {
+		return false
+	}
+	for i := uint64(0); i < n; i++ {
+		if !userRange(load64(p+i*16), load64(p+i*16+8), false) {
+			return false
+		}
+	}
+	return true
+}
+
 func mappedRange(p, end uint64, write bool) bool {
 	for p < end {
 		if i := vmas.find(p); i < vmas.n && vmas.t[i].lo <= p {

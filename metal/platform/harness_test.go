@@ -67,8 +67,9 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	filesReady, lowerDirs, umask = false, 0, 0o022
 	inodes, entries, longNames, openFiles, pipes = table{}, table{}, table{}, table{}, table{}
 	bundleFiles = bundleTree{}
-	descriptors = [maxDescriptors]descriptor{}
-	initDescriptors()
+	mappedDescriptors = maxDescriptors * descriptorSize
+	descriptors = new([maxDescriptors]descriptor)
+	openConsole()
 	fakeCPU(t)
 }
 

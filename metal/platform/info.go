@@ -14,8 +14,14 @@ const (
 	sysGetsid      = 124
 	sysTimerCreate = 222
 	sysTimerDelete = 226
+	sysWait4       = 61
+	sysWaitid      = 247
 	sysGetcpu      = 309
+	sysPidfdSignal = 424
+	sysPidfdOpen   = 434
 )
+
+const eCHILD = 10
 
 func infoCall(n, a, b, c, d uint64) (uint64, bool) {
 	switch n {
@@ -29,6 +35,10 @@ func infoCall(n, a, b, c, d uint64) (uint64, bool) {
 		return 1, true
 	case sysGetresuid, sysGetresgid:
 		return zeroIDs(a, b, c), true
+	case sysWait4, sysWaitid: // a program has no children
+		return errno(eCHILD), true
+	case sysPidfdSignal, sysPidfdOpen:
+		return errno(eNOSYS), true
 	case sysGetcpu:
 		return getcpu(a, b), true
 	case sysSetitimer, sysTimerCreate, sysTimerCreate + 1, sysTimerCreate + 2, sysTimerCreate + 3, sysTimerDelete:

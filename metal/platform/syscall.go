@@ -173,15 +173,31 @@ func syscallEnter(f *frame) {
 		return
 	}
 	if (n == sysWrite || n == sysWritev) && isConsole(f.DI) {
-		f.AX = writeConsole(n, f.DI, f.SI, f.DX)
+		f.AX = errno(eFAULT)
+		if outputRange(n, f.SI, f.DX) {
+			f.AX = writeConsole(n, f.DI, f.SI, f.DX)
+		}
 	} else {
 		kernelLock.lock()
 		f.AX = dispatch(f, n)
 		leave()
+		if f.AX == errno(eINTR) && restarts(n) {
+			f.AX = n
+			f.IP -= syscallSize
+		}
 	}
 	if t := cpu().current; t.pending&^t.sigmask != 0 {
 		deliver(f, 0)
 	}
+}
+
+// syscallSize is the length of a SYSCALL instruction.
+const syscallSize = 2
+
+// restarts tells whether a call that a signal interrupts is made again after the handler. Go installs all of its handlers with
+// SA_RESTART.
+func restarts(n uint64) bool {
+	return n == sysRead || n == sysWrite || n == sysReadv || n == sysWritev
 }
 
 // deliverSaved handles a signal that became deliverable by sigreturn: the FPU state stays in the frame that is being left.
