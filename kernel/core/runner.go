@@ -22,7 +22,7 @@ type vcpu struct {
 	// inside is odd while a runner is between deciding to enter the guest and having read its exit. Who raises flush or
 	// ends the container and then finds it even knows that the next to enter will see that first.
 	inside   atomic.Uint64
-	where    atomic.Pointer[runner] // who was inside last
+	where    atomic.Pointer[runner] // who is or was inside last
 	handling atomic.Bool            // a runner is between entering and having answered the exit
 	flush    atomic.Bool            // translations must be flushed before the next entry
 
@@ -34,17 +34,15 @@ type vcpu struct {
 	rax    uint64
 }
 
-// enter tries to get inside, for r.
+// enter tries to get inside, for r. First it says where, then it looks whether it may: who takes the right away and then kicks
+// whom it finds there is either seen here, or finds r.
 func (u *vcpu) enter(r *runner) bool {
 	n := u.inside.Load()
-	if n&1 != 0 {
+	if n&1 != 0 || !u.inside.CompareAndSwap(n, n+1) {
 		return false
 	}
 	u.where.Store(r)
-	if !u.inside.CompareAndSwap(n, n+1) {
-		return false
-	}
-	if !u.v.Started() {
+	if u.handling.Load() || !u.v.Started() {
 		u.leave()
 		return false
 	}
