@@ -104,3 +104,31 @@ TEXT ·raiseEvent(SB), NOSPLIT, $0
 	XORL DX, DX      // to vCPU 0
 	WRMSR
 	RET
+
+// func load32(address uint64) uint32
+TEXT ·load32(SB),NOSPLIT,$0-12
+	MOVQ address+0(FP), CX
+	MOVL (CX), AX
+	MOVL AX, ret+8(FP)
+	RET
+
+// func store32(address uint64, v uint32)
+TEXT ·store32(SB),NOSPLIT,$0-12
+	MOVQ address+0(FP), CX
+	MOVL v+8(FP), AX
+	MOVL AX, (CX)
+	RET
+
+// func load64(address uint64) uint64
+TEXT ·load64(SB),NOSPLIT,$0-16
+	MOVQ address+0(FP), CX
+	MOVQ (CX), AX
+	MOVQ AX, ret+8(FP)
+	RET
+
+// func store64(address uint64, v uint64)
+TEXT ·store64(SB),NOSPLIT,$0-16
+	MOVQ address+0(FP), CX
+	MOVQ v+8(FP), AX
+	MOVQ AX, (CX)
+	RET

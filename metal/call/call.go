@@ -46,6 +46,7 @@ const (
 	StatTotalPages
 	StatSyscalls
 	StatThreads
+	StatAPICID // of the CPU in the argument; host only
 )
 
 // World is one vCPU as VMRun sees it. It lies in physical memory (page aligned) and is shared between the runner and,

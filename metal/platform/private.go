@@ -94,6 +94,10 @@ func readStats(which, arg uint64) uint64 {
 		}
 	case call.StatThreads:
 		return liveThreads
+	case call.StatAPICID:
+		if host && arg < ncpu {
+			return cpus[arg].apicID
+		}
 	}
 	return errno(eINVAL)
 }
