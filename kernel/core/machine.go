@@ -22,6 +22,7 @@ type Machine struct {
 	slotTicks uint64
 	ended     chan *container.Container
 	scrubbed  atomic.Int64 // pages zeroed ahead since a container last ended
+	hooks     Hooks
 	fresh     bool         // the debug console is at the start of a line
 }
 
@@ -147,6 +148,9 @@ func (m *Machine) Shootdown(c *container.Container) {
 			m.expel(u)
 		}
 	}
+	if m.hooks.Shootdown != nil {
+		m.hooks.Shootdown(c)
+	}
 }
 
 // Interrupt makes vector pending at v and wakes it.
@@ -157,7 +161,12 @@ func (m *Machine) Interrupt(v *container.VCPU, vector uint8) {
 }
 
 // Retime makes a core read its timetable again.
-func (m *Machine) Retime(core int) { _ = m.hw.kick(core) }
+func (m *Machine) Retime(core int) {
+	if m.hooks.Retime != nil {
+		m.hooks.Retime(core)
+	}
+	_ = m.hw.kick(core)
+}
 
 // Ports rewrites c's I/O permission map.
 func (m *Machine) Ports(c *container.Container) {
