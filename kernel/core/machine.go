@@ -23,7 +23,7 @@ type Machine struct {
 	ended     chan *container.Container
 	scrubbed  atomic.Int64 // pages zeroed ahead since a container last ended
 	hooks     Hooks
-	fresh     bool         // the debug console is at the start of a line
+	fresh     bool // the debug console is at the start of a line
 }
 
 // VCPUPages and ContainerPages are what the backend takes of a container's overhead.
