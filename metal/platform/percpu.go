@@ -29,6 +29,8 @@ type cpuState struct {
 	direct  *call.World // the guest that owns this core
 	swallow [4]uint64   // vectors that were pending when it left, see saveAPIC
 
+	routes *routeTable // bare machine: where interrupts lead
+
 	hostVMCB uint64 // where VMSAVE keeps the host's FS, GS, TR, LDTR and SYSCALL MSRs
 	nmis     uint64
 	events   [16]event // the last ones, for dump

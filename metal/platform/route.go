@@ -15,16 +15,17 @@ type route struct {
 	vector uint64
 }
 
-var routes [maxCPUs][lastDevice - firstDevice]route
+// routeTable is a CPU's, in a frame of its own on the bare machine.
+type routeTable [lastDevice - firstDevice]route
 
 func routeVector(f *frame) {
 	cpu, v := f.DI, f.SI
-	if cpu >= ncpu || v < firstDevice || v >= lastDevice || f.R10 > 255 {
+	if cpu >= ncpu || cpus[cpu].routes == nil || v < firstDevice || v >= lastDevice || f.R10 > 255 {
 		f.AX = errno(eINVAL)
 		return
 	}
 	kernelLock.lock()
-	r := &routes[cpu][v-firstDevice]
+	r := &cpus[cpu].routes[v-firstDevice]
 	*r = route{vector: f.R10}
 	if f.DX != 0 {
 		r.world = at[call.World](f.DX)
@@ -35,7 +36,10 @@ func routeVector(f *frame) {
 
 // forward raises vector v, which came to this CPU, at the world that it belongs to, and makes the runner look.
 func (c *cpuState) forward(v uint64) bool {
-	r := &routes[c.id][v-firstDevice]
+	if c.routes == nil {
+		return false
+	}
+	r := &c.routes[v-firstDevice]
 	if r.world == nil {
 		return false
 	}

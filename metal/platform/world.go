@@ -32,6 +32,7 @@ func initWorlds(c *cpuState) {
 	memLock.lock()
 	c.hostVMCB = pool.frame()
 	save := pool.frame()
+	c.routes = at[routeTable](direct(pool.frame()))
 	memLock.unlock()
 	wrmsr(msrHSAVE, save)
 }
