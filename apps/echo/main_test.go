@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+)
+
+// TestSocket runs the program as it is on Linux.
+func TestSocket(t *testing.T) {
+	probe, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Skip("no loopback network:", err)
+	}
+	listen := probe.LocalAddr().String()
+	_ = probe.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx, options{listen: listen}) }()
+
+	c, err := net.Dial("udp4", listen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answer := make([]byte, 100)
+	for attempt := 0; ; attempt++ {
+		if _, err := c.Write([]byte("who is there?")); err != nil && attempt > 50 {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		n, err := c.Read(answer)
+		if err == nil {
+			if got := string(answer[:n]); got != "who is there?" {
+				t.Errorf("got %q back", got)
+			}
+			break
+		}
+		if attempt > 50 {
+			t.Fatal(err)
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Errorf("the end: %v", err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, o := range []options{{listen: "nowhere"}, {listen: "127.0.0.1:99999"}} {
+		if err := run(context.Background(), o); err == nil {
+			t.Errorf("%+v: got no error", o)
+		}
+	}
+}

@@ -1,0 +1,41 @@
+package inplace
+
+import (
+	"context"
+	"time"
+
+	"nom.dev/nom/lib/nic"
+)
+
+// Poll handles a batch of the frames that have arrived at q, and says how many they were. While the transmit ring is full they stay
+// in the receive ring. The caller flushes q.
+func (s *Stack) Poll(q *nic.Queue) int {
+	n := 0
+	for batch := q.Setting().Batch; n < batch && q.Room(); n++ {
+		frame, status := q.Receive()
+		if frame == nil {
+			break
+		}
+		a := s.Input(frame, status)
+		if a.N == Taken {
+			continue
+		}
+		if a.N <= 0 || !q.Reply(a.N, a.Offload) {
+			q.Drop()
+		}
+	}
+	return n
+}
+
+// Serve answers what arrives at q until ctx is done or the function was reset. The calling goroutine owns both meanwhile.
+func (s *Stack) Serve(ctx context.Context, q *nic.Queue) error {
+	start, polls := time.Now(), 0
+	return q.Run(ctx, func() int {
+		n := s.Poll(q)
+		// The clock is read now and then: every so many batches, and when there is nothing to do.
+		if polls++; n == 0 || polls%256 == 0 {
+			s.Tick(uint32(time.Since(start) / time.Second))
+		}
+		return n
+	})
+}

@@ -1,0 +1,226 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrReset says that the function was reset under the driver: by the nonkernel, or by a program that wrote to its registers. What
+// was in the rings is lost. Restart brings the function back once the nonkernel has enabled it again.
+var ErrReset = errors.New("nic: the network function was reset")
+
+// Limits of the device.
+const (
+	// MaxQueues is how many queues a virtual function has.
+	MaxQueues = 2
+	// DefaultMaxFrame is the longest Ethernet frame without a VLAN tag and without check sequence.
+	DefaultMaxFrame = 1514
+	// LargestFrame is the longest jumbo frame that the device transmits, without check sequence.
+	LargestFrame = 9724
+)
+
+// Config says how a function is to be driven. The zero value is a good choice but for MAC.
+type Config struct {
+	MAC      [6]byte // the function's address, which it does not know itself
+	Queues   int     // 1 or 2; 0 is 1
+	MaxFrame int     // bytes without check sequence; 0 is DefaultMaxFrame
+	Spare    int     // frames of each queue that can be kept at a time: see Queue.Keep
+	Setting  Setting // zero is Latency
+}
+
+// Function is a virtual function.
+type Function struct {
+	MAC      [6]byte
+	MaxFrame int
+	queues   []*Queue
+	regs     Registers
+	device   uint64 // what hypercalls name it by
+	entries  int    // interrupts that it can raise
+}
+
+// check fills in what was left out.
+func (c *Config) check() error {
+	if c.Queues == 0 {
+		c.Queues = 1
+	}
+	if c.MaxFrame == 0 {
+		c.MaxFrame = DefaultMaxFrame
+	}
+	if c.Setting == (Setting{}) {
+		c.Setting = Latency
+	}
+	switch {
+	case c.Queues < 1 || c.Queues > MaxQueues:
+		return fmt.Errorf("nic: %d queues: a virtual function has 1 or %d", c.Queues, MaxQueues)
+	case c.MaxFrame < minFrame || c.MaxFrame > LargestFrame:
+		return fmt.Errorf("nic: frames of %d bytes: the device takes %d to %d", c.MaxFrame, minFrame, LargestFrame)
+	case c.Spare < 0 || c.Spare > 1<<16:
+		return fmt.Errorf("nic: %d spare buffers: give 0 to %d", c.Spare, 1<<16)
+	}
+	return c.Setting.check()
+}
+
+// bufferSize is a whole number of KiB, as SRRCTL.BSIZEPACKET wants it, with room for a VLAN tag.
+func (c *Config) bufferSize() int { return max(2048, (c.MaxFrame+4+1023)&^1023) }
+
+// MemoryNeed is how many bytes of memory each queue of the configuration needs.
+func (c Config) MemoryNeed() (int, error) {
+	if err := c.check(); err != nil {
+		return 0, err
+	}
+	need := layoutBuffers + (2*RingSize+c.Spare)*c.bufferSize()
+	return (need + pageSize - 1) &^ (pageSize - 1), nil
+}
+
+// New drives the function behind regs, with the memory that alloc gives for each queue: zeroed, of MemoryNeed bytes. It starts the
+// queues and leaves interrupts off.
+func New(regs Registers, alloc func(bytes int) (Memory, error), c Config) (*Function, error) {
+	need, err := c.MemoryNeed()
+	if err != nil {
+		return nil, err
+	}
+	_ = c.check() // it was right a moment ago, and now is filled in
+	f := &Function{MAC: c.MAC, MaxFrame: c.MaxFrame, regs: regs, entries: vectors}
+	for i := range c.Queues {
+		m, err := alloc(need)
+		if err != nil {
+			return nil, fmt.Errorf("nic: memory for queue %d: %w", i, err)
+		}
+		q, err := newQueue(f, uint32(i), m, c)
+		if err != nil {
+			return nil, err
+		}
+		f.queues = append(f.queues, q)
+	}
+	if err := f.Restart(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Queue is the queue with a number.
+func (f *Function) Queue(n int) *Queue { return f.queues[n] }
+
+// Queues is how many there are.
+func (f *Function) Queues() int { return len(f.queues) }
+
+// Link says whether the link is up.
+func (f *Function) Link() bool {
+	v := f.regs.Read32(regSTATUS)
+	return v&statusLU != 0 && v != ^uint32(0)
+}
+
+// Check reads whether the function still is as the driver set it up, and answers ErrReset when not. Run calls it from time to time.
+func (f *Function) Check() error {
+	for _, q := range f.queues {
+		if err := q.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Restart starts all queues anew: after New, and after ErrReset. Frames that were in the rings are lost; kept ones stay kept.
+func (f *Function) Restart() error {
+	f.regs.Write32(regVTEIMC, 1<<vectors-1)
+	for _, q := range f.queues {
+		if err := q.start(); err != nil {
+			return err
+		}
+	}
+	f.routeCauses()
+	return nil
+}
+
+// Stop halts the queues and interrupts: the device does not touch the memory any more.
+func (f *Function) Stop() {
+	f.regs.Write32(regVTEIMC, 1<<vectors-1)
+	for _, q := range f.queues {
+		q.stop()
+	}
+}
+
+// newQueue lays out the memory and deals out the buffers: each slot of both rings gets one, the rest are spare.
+func newQueue(f *Function, index uint32, m Memory, c Config) (*Queue, error) {
+	q := &Queue{regs: f.regs, index: index, base: index * queueStride, size: uint32(c.bufferSize())}
+	if err := q.carve(m); err != nil {
+		return nil, err
+	}
+	n := 2*RingSize + c.Spare
+	if have := len(q.buffers) / int(q.size); have < n {
+		return nil, fmt.Errorf("nic: memory for %d buffers of %d bytes, need %d: see MemoryNeed", have, q.size, n)
+	}
+	for i := range uint32(RingSize) {
+		q.rxBuffer[i] = i * q.size
+		q.txBuffer[i] = (RingSize + i) * q.size
+	}
+	q.spare = make([]uint32, 0, c.Spare)
+	for i := range c.Spare {
+		q.spare = append(q.spare, uint32(2*RingSize+i)*q.size)
+	}
+	q.kept = make([]bool, n)
+	q.wait.function = f
+	q.wait.setting = c.Setting
+	return q, nil
+}
+
+// start programs the rings, with the buffers where they are, and enables them. Datasheet sections 4.5.9 and 4.5.10.
+func (q *Queue) start() error {
+	q.stop()
+	for i := range q.rx {
+		q.rx[i] = descriptor{lo: q.address + uint64(q.rxBuffer[i])}
+		q.tx[i] = descriptor{}
+	}
+	*q.done = 0
+	q.head, q.given, q.tail, q.sent, q.skip = 0, RingSize-1, 0, 0, false
+	rx, tx, head := q.memory.Addr+layoutRx, q.memory.Addr+layoutTx, q.memory.Addr+layoutHead
+	for _, w := range []struct{ register, value uint32 }{
+		{regRDBAL, uint32(rx)}, {regRDBAH, uint32(rx >> 32)}, {regRDLEN, pageSize},
+		{regSRRCTL, q.size>>10 | srrctlAdvOne | srrctlDrop}, {regRDH, 0}, {regRDT, 0},
+		{regTDBAL, uint32(tx)}, {regTDBAH, uint32(tx >> 32)}, {regTDLEN, pageSize}, {regTDH, 0}, {regTDT, 0},
+		{regTDWBAL, uint32(head) | tdwbalEnable}, {regTDWBAH, uint32(head >> 32)},
+	} {
+		q.regs.Write32(w.register+q.base, w.value)
+	}
+	for _, ctl := range []uint32{regRXDCTL, regTXDCTL} {
+		q.regs.Write32(ctl+q.base, dctlEnable)
+		if !q.settles(ctl, dctlEnable) {
+			return fmt.Errorf("nic: queue %d does not start (register %#x): is the function enabled? %w", q.index, ctl+q.base, ErrReset)
+		}
+	}
+	q.postContexts()
+	q.regs.Write32(regRDT+q.base, RingSize-1)
+	return nil
+}
+
+// stop disables both rings and waits until the device has finished with them.
+func (q *Queue) stop() {
+	for _, ctl := range []uint32{regRXDCTL, regTXDCTL} {
+		q.regs.Write32(ctl+q.base, 0)
+		q.settles(ctl, 0)
+	}
+}
+
+// settles waits until the enable bit of a ring's control register reads as wanted. It takes microseconds at most.
+func (q *Queue) settles(ctl, want uint32) bool {
+	for range 10_000 {
+		if v := q.regs.Read32(ctl + q.base); v&dctlEnable == want && v != ^uint32(0) {
+			return true
+		}
+	}
+	return false
+}
+
+// check reads what a reset would have cleared. A function without address decoding reads as zeros or as ones.
+func (q *Queue) check() error {
+	if rx := q.regs.Read32(regRXDCTL + q.base); rx&dctlEnable == 0 || rx == ^uint32(0) {
+		return fmt.Errorf("queue %d does not receive: %w", q.index, ErrReset)
+	}
+	if tx := q.regs.Read32(regTXDCTL + q.base); tx&dctlEnable == 0 {
+		return fmt.Errorf("queue %d does not transmit: %w", q.index, ErrReset)
+	}
+	if at := q.regs.Read32(regRDBAL + q.base); at != uint32(q.memory.Addr+layoutRx) {
+		return fmt.Errorf("queue %d has its ring at %#x: %w", q.index, at, ErrReset)
+	}
+	return nil
+}

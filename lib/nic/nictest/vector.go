@@ -1,0 +1,36 @@
+package nictest
+
+import (
+	"os"
+	"time"
+)
+
+// Vector is an interrupt as a file. Its Raise belongs into Device.OnRaise.
+type Vector struct{ r, w *os.File }
+
+// NewVector makes a vector. Close it.
+func NewVector() (*Vector, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	return &Vector{r, w}, nil
+}
+
+// Raise adds an interrupt.
+func (v *Vector) Raise() {
+	one := [8]byte{1}
+	_, _ = v.w.Write(one[:]) // fails only when the test is over
+}
+
+// Read waits for an interrupt.
+func (v *Vector) Read(b []byte) (int, error) { return v.r.Read(b) }
+
+// SetReadDeadline bounds Read.
+func (v *Vector) SetReadDeadline(t time.Time) error { return v.r.SetReadDeadline(t) }
+
+// Close ends a Read with an error.
+func (v *Vector) Close() error {
+	_ = v.w.Close()
+	return v.r.Close()
+}

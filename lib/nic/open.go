@@ -1,0 +1,84 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal"
+)
+
+// ErrNoDevice says that the container has no such network function.
+var ErrNoDevice = errors.New("nic: the container has no such network function")
+
+// Grants lists the network functions that belong to the container, none elsewhere.
+func Grants() []abi.DeviceGrant {
+	boot := metal.BootPage()
+	if boot == nil {
+		return nil
+	}
+	var list []abi.DeviceGrant
+	for _, g := range boot.Devices[:min(boot.NumDevices, abi.MaxDevices)] {
+		if g.Kind == abi.DeviceIGBVF {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// Open drives the nth network function of the container. MAC and the longest frame come from the grant. The error is
+// metal.ErrNotRunning where there is no nom, ErrNoDevice where the container has no such function.
+func Open(n int, c Config) (*Function, error) {
+	if !metal.InContainer() {
+		return nil, metal.ErrNotRunning
+	}
+	grants := Grants()
+	if n < 0 || n >= len(grants) {
+		return nil, fmt.Errorf("opening network function %d of %d: %w", n, len(grants), ErrNoDevice)
+	}
+	g := grants[n]
+	c.MAC = g.MAC
+	if c.MaxFrame == 0 {
+		c.MaxFrame = int(g.MaxFrame)
+	}
+	if g.BAR.Size < windowSize {
+		return nil, fmt.Errorf("opening network function %d: its registers take %d bytes, want %d: the nonkernel is of another version", n, g.BAR.Size, windowSize)
+	}
+	f, err := New(NewWindow(metal.RangeBytes(g.BAR)), pages, c)
+	if err != nil {
+		return nil, fmt.Errorf("opening network function %d: %w", n, err)
+	}
+	f.device, f.entries = uint64(g.Index), min(f.entries, int(g.Vectors))
+	return f, nil
+}
+
+// windowSize is the size of a virtual function's BAR 0.
+const windowSize = 16 << 10
+
+// pages is memory that the device reaches at the address where the container has it.
+func pages(bytes int) (Memory, error) {
+	p, err := metal.Pages(bytes / pageSize)
+	if err != nil {
+		return Memory{}, err
+	}
+	return Memory{p.Bytes(), p.Addr}, nil
+}
+
+// Arm lets queue n raise an interrupt on one of the container's vCPUs, so that Wait can sleep. vector must be free, from
+// abi.FirstDeviceVector to abi.LastDeviceVector.
+func (f *Function) Arm(n, vcpu, vector int) error {
+	file, err := metal.OpenVector(vector)
+	if err != nil {
+		return fmt.Errorf("nic: interrupt of queue %d: %w", n, err)
+	}
+	if err := f.Interrupt(n, n, file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if _, err := metal.Hypercall(abi.CallRoute, f.device, uint64(n), uint64(vcpu), uint64(vector), 0, 0); err != nil {
+		return errors.Join(fmt.Errorf("nic: routing interrupt %d of network function %d to vCPU %d: %w", n, f.device, vcpu, err), file.Close())
+	}
+	if _, err := metal.Hypercall(abi.CallMaskDevice, f.device, uint64(n), 0, 0, 0, 0); err != nil {
+		return errors.Join(fmt.Errorf("nic: opening interrupt %d of network function %d: %w", n, f.device, err), file.Close())
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package nic
+
+import "sync/atomic"
+
+// RingSize is how many descriptors a ring has: a page of them. One is always empty, so that full differs from empty.
+const RingSize = 256
+
+// refillBatch is how many slots of the receive ring are consumed before the device is told. The ring never looks full because of
+// it, and a small batch costs one access to a register less.
+const refillBatch = 32
+
+// minFrame is what Ethernet transmits at least, without check sequence. Shorter ones are padded with zeros.
+const minFrame = 60
+
+// headerLen is an Ethernet header: what a frame has at least.
+const headerLen = 14
+
+// Queue is a receive ring and a transmit ring. It belongs to one goroutine at a time.
+type Queue struct {
+	rx, tx  *ring
+	done    *uint32 // written by the device: how far it has transmitted
+	buffers []byte
+	address uint64 // of buffers, as the device knows it
+	size    uint32 // of a buffer
+
+	head     uint8  // the receive slot that comes next
+	given    uint8  // what RDT was last written with
+	tail     uint8  // the transmit slot that comes next
+	sent     uint8  // what TDT was last written with
+	room     uint8  // transmit slots free for certain
+	skip     bool   // in the middle of a frame that did not fit a buffer
+	length   uint32 // of the frame that Receive returned last
+	rxBuffer [RingSize]uint32
+	txBuffer [RingSize]uint32
+
+	// Counters of what happened. They belong to the goroutine that owns the queue, as everything here.
+	Counters
+
+	regs   Registers
+	index  uint32
+	base   uint32 // index * queueStride
+	memory Memory
+	spare  []uint32
+	kept   []bool // by number of buffer
+	wait   waiter
+}
+
+// Counters count what a queue did since it was opened.
+type Counters struct {
+	RxFrames, RxBytes uint64 // received and given to the caller
+	TxFrames, TxBytes uint64 // given to the device
+	RxErrors          uint64 // the device said that the frame is broken
+	RxLong            uint64 // frames that did not fit a buffer
+	RxLength          uint64 // lengths that no frame can have
+	TxFull            uint64 // refused: the transmit ring was full
+	TxLength          uint64 // refused: length that no frame can have
+	NoSpare           uint64 // refused: no spare buffer to keep the frame
+	Flushes           uint64 // batches for which the device was told
+	Sleeps            uint64 // times that Wait waited for an interrupt
+}
+
+// Receive returns the next frame that has arrived, in the buffer to which the device wrote it, with the buffer's whole size as
+// capacity; nil when there is none. It returns the same frame again until one of Reply, Keep and Drop was called for it; from
+// then on the slice must not be used any more.
+func (q *Queue) Receive() ([]byte, Status) {
+	for {
+		i := q.head
+		hi := atomic.LoadUint64(&q.rx[i].hi)
+		if hi&rxDD == 0 {
+			return nil, 0
+		}
+		n := uint32(hi>>32) & 0xffff
+		if hi&(rxEOP|rxRXE) != rxEOP || n-1 >= q.size || q.skip {
+			q.reject(hi, n)
+			continue
+		}
+		q.length = n
+		at := q.rxBuffer[i]
+		return q.buffers[at : at+n : at+q.size], Status(hi)
+	}
+}
+
+// reject drops a descriptor that holds no whole, correct frame.
+func (q *Queue) reject(hi uint64, n uint32) {
+	last := hi&rxEOP != 0
+	switch {
+	case !last || q.skip:
+		// A frame longer than a buffer comes in several, the last of which says EOP.
+		if last {
+			q.RxLong++
+		}
+		q.skip = !last
+	case hi&rxRXE != 0:
+		q.RxErrors++
+	default:
+		q.RxLength++
+	}
+	q.refill(q.rxBuffer[q.head])
+}
+
+// refill gives the buffer at an offset to the receive slot that was just consumed. The device sees it when RDT is written.
+func (q *Queue) refill(at uint32) {
+	d := &q.rx[q.head]
+	d.lo = q.address + uint64(at)
+	d.hi = 0
+	q.rxBuffer[q.head] = at
+	q.head++
+}
+
+// pending says that a frame is there.
+func (q *Queue) pending() bool { return atomic.LoadUint64(&q.rx[q.head].hi)&rxDD != 0 }
+
+// Drop gives the buffer of the frame that Receive returned back to the device.
+//
+// Preconditions: Receive returned a frame.
+func (q *Queue) Drop() {
+	q.RxFrames++
+	q.RxBytes += uint64(q.length)
+	q.refill(q.rxBuffer[q.head])
+}
+
+// Reply transmits the first n bytes of the buffer of the frame that Receive returned. It says false when it cannot: when the
+// transmit ring is full, or no frame can have this length. Then the frame is still the caller's.
+//
+// Preconditions: Receive returned a frame.
+func (q *Queue) Reply(n int, o Offload) bool {
+	i := q.head
+	at := q.rxBuffer[i]
+	if !q.admit(at, n) {
+		return false
+	}
+	t := q.tail
+	free := q.txBuffer[t]
+	q.txBuffer[t] = at
+	q.post(at, n, o)
+	q.RxFrames++
+	q.RxBytes += uint64(q.length)
+	q.refill(free)
+	return true
+}
+
+// Buffer is an empty buffer for a frame to transmit with Send, nil when the transmit ring is full. It is the same one until then.
+// Reply in between takes it away.
+func (q *Queue) Buffer() []byte {
+	if !q.Room() {
+		q.TxFull++
+		return nil
+	}
+	at := q.txBuffer[q.tail]
+	return q.buffers[at : at+q.size : at+q.size]
+}
+
+// Send transmits the first n bytes of Buffer.
+func (q *Queue) Send(n int, o Offload) bool {
+	at := q.txBuffer[q.tail]
+	if !q.admit(at, n) {
+		return false
+	}
+	q.post(at, n, o)
+	return true
+}
+
+// Room says whether a frame can be transmitted now. A caller that answers asks before it receives, and so leaves what it could not
+// answer in the receive ring.
+func (q *Queue) Room() bool {
+	if q.room == 0 {
+		q.reclaim()
+	}
+	return q.room != 0
+}
+
+// reclaim reads how far the device has transmitted. Whatever it wrote, the result is within the ring.
+func (q *Queue) reclaim() { q.room = RingSize - 1 - (q.tail - uint8(atomic.LoadUint32(q.done))) }
+
+// admit says whether a frame of n bytes in the buffer at an offset can be transmitted, and pads it.
+func (q *Queue) admit(at uint32, n int) bool {
+	if !q.Room() {
+		q.TxFull++
+		return false
+	}
+	if n >= minFrame && n <= int(q.size) {
+		return true
+	}
+	if n < headerLen || n > int(q.size) {
+		q.TxLength++
+		return false
+	}
+	clear(q.buffers[at+uint32(n) : at+minFrame])
+	return true
+}
+
+// post fills the next transmit slot.
+func (q *Queue) post(at uint32, n int, o Offload) {
+	n = max(n, minFrame)
+	d := &q.tx[q.tail]
+	d.lo = q.address + uint64(at)
+	d.hi = uint64(n) | uint64(n)<<txPaylenShift | o.command()
+	q.tail++
+	q.room--
+	q.TxFrames++
+	q.TxBytes += uint64(n)
+}
+
+// Flush tells the device what was put into the rings since the last time. Until then nothing is transmitted.
+func (q *Queue) Flush() {
+	if q.tail != q.sent {
+		// Only the last descriptor of a batch asks for a report: the device then writes the position beyond it to done.
+		q.tx[q.tail-1].hi |= txRS
+		q.sent = q.tail
+		q.Flushes++
+		q.regs.Write32(regTDT+q.base, uint32(q.tail))
+	}
+	if last := q.head - 1; last-q.given >= refillBatch {
+		q.given = last
+		q.regs.Write32(regRDT+q.base, uint32(last))
+	}
+}
