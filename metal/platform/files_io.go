@@ -50,6 +50,57 @@ func (o *openFile) write(p, n, pos uint64) uint64 {
 	return done
 }
 
+// ioStep is how much is copied before others get their turn: kernelLock is held and interrupts are off meanwhile.
+const ioStep = 64 << 10
+
+// transfer reads or writes at pos, in steps; advance moves the file's position. What is appended is not split, so that two
+// do not mix.
+func transfer(fd, p, n, pos uint64, write, advance bool) uint64 {
+	i := descriptors[fd].index
+	o := openFileAt(i)
+	step := uint64(ioStep)
+	if write && o.flags&oAppend != 0 {
+		step = maxIO
+	}
+	holdFile(i) // somebody may close the descriptor at a step
+	done := uint64(0)
+	for {
+		k := min(n-done, step)
+		r := errno(eFAULT)
+		switch {
+		case !userRange(p+done, k, !write):
+		case write:
+			r = o.write(p+done, k, pos+done)
+		default:
+			r = o.read(p+done, k, pos+done)
+		}
+		if int64(r) < 0 && done == 0 {
+			done = r
+			break
+		}
+		if int64(r) > 0 {
+			done += r
+		}
+		if r != k || done == n {
+			break
+		}
+		giveWay()
+	}
+	if advance && int64(done) > 0 {
+		o.pos = pos + done
+	}
+	releaseFile(i)
+	return done
+}
+
+// giveWay lets other CPUs have kernelLock, and other threads this CPU, in the middle of a long call.
+func giveWay() {
+	cpu().expire(nanotime())
+	yield()
+	leave()
+	kernelLock.lock()
+}
+
 // maxIO is the most that one call moves, as on Linux.
 const maxIO = 0x7fff_f000
 
@@ -65,14 +116,8 @@ func readDescriptor(fd, p, n uint64) uint64 {
 		return wrongDescriptor(fd, eINVAL)
 	case !o.readable():
 		return errno(eBADF)
-	case !userRange(p, n, true):
-		return errno(eFAULT)
 	}
-	r := o.read(p, n, o.pos)
-	if int64(r) > 0 {
-		o.pos += r
-	}
-	return r
+	return transfer(fd, p, n, o.pos, false, true)
 }
 
 func writeDescriptor(fd, p, n uint64) uint64 {
@@ -86,17 +131,11 @@ func writeDescriptor(fd, p, n uint64) uint64 {
 		return wrongDescriptor(fd, eINVAL)
 	case !o.writable():
 		return errno(eBADF)
-	case !userRange(p, n, false):
-		return errno(eFAULT)
 	}
 	if o.flags&oAppend != 0 && o.dev == 0 && n != 0 {
 		o.pos = inodeAt(uint32(o.node)).size
 	}
-	r := o.write(p, n, o.pos)
-	if int64(r) > 0 {
-		o.pos += r
-	}
-	return r
+	return transfer(fd, p, n, o.pos, true, true)
 }
 
 // wrongDescriptor answers with EBADF, or e when the descriptor is open but of another kind.
@@ -131,14 +170,10 @@ func positioned(call, fd, p, n, pos uint64) uint64 {
 		return e
 	case write && !o.writable() || !write && !o.readable():
 		return errno(eBADF)
-	case !userRange(p, n, !write):
-		return errno(eFAULT)
-	case !write:
-		return o.read(p, n, pos)
-	case o.flags&oAppend != 0 && o.dev == 0: // as Linux has it, against POSIX
+	case write && o.flags&oAppend != 0 && o.dev == 0: // as Linux has it, against POSIX
 		pos = inodeAt(uint32(o.node)).size
 	}
-	return o.write(p, n, pos)
+	return transfer(fd, p, n, pos, write, false)
 }
 
 const maxVectors = 1024
