@@ -198,9 +198,9 @@ func isExe(path uint64) bool {
 // statfs is struct statfs of x86-64.
 type statfs struct {
 	kind, blockSize, blocks, free, available uint64
-	files, freeFiles, id                     uint64
-	nameMax, fragment, flags                 uint64
-	_                                        [4]uint64
+	files, freeFiles, _                      uint64 // _: f_fsid
+	nameMax, fragment                        uint64
+	_                                        [5]uint64 // f_flags, f_spare
 }
 
 const (
