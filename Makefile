@@ -46,8 +46,8 @@ check: ## what can be said about the code without running it
 unit: system ## the tests, of which some boot machines
 	NOM_SYSTEM=$(abspath $(BIN)/system) $(GO) test -timeout 20m ./...
 
-soak: qemu system ## mixed work on machines of 1, 2 and 4 processors, for SOAKTIME each (10m)
-	NOM_SYSTEM=$(abspath $(BIN)/system) NOM_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run Soak ./test/...
+soak: qemu system ## mixed work on machines of 1, 2 and 4 processors, for SOAKTIME each (10m); all attacks
+	NOM_SYSTEM=$(abspath $(BIN)/system) NOM_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run "Soak|Hostile" ./test/...
 
 fuzz: ## every fuzz target, for FUZZTIME each (30s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -131,6 +131,7 @@ type hardware struct {
 	cpus     int
 	memory   int64
 	icount   bool
+	parallel int           // programs that run at a time; 0 = all
 	patience time.Duration // 0 = defaultPatience
 }
 
@@ -141,6 +142,7 @@ const defaultPatience = 5 * time.Minute
 type end struct {
 	stdout, stderr string
 	starts         int
+	first, final   int   // numbers of the events that it started and ended with
 	attempts       []int // of restarts
 	exits          []api.Event
 }
@@ -157,6 +159,7 @@ func (e *end) last() api.Event {
 type outcome struct {
 	t          testing.TB
 	code       int
+	events     int       // how many came
 	machine    api.Event // its first event
 	done       api.Event // its last event
 	containers map[string]*end
@@ -168,6 +171,9 @@ func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	t.Helper()
 	parts := system(t)
 	m := &manifest.Manifest{Version: manifest.Version}
+	if hw.parallel > 0 {
+		m.Options = map[string]json.RawMessage{"parallel": fmt.Append(nil, hw.parallel)}
+	}
 	var programs []image.ProgramFile
 	for _, g := range guests {
 		file := g.elf
@@ -192,9 +198,11 @@ func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	o := &outcome{t: t, containers: map[string]*end{}, console: new(bytes.Buffer)}
 	ctx, cancel := hw.limit(t)
 	defer cancel()
-	o.code, err = machine.Run(ctx, hw.config(bootable(t, parts.Kernel, packed), o.console), o.handle)
-	if err != nil {
-		t.Fatalf("machine with %+v: %v\n%s", hw, err, o.said())
+	config := hw.config(bootable(t, parts.Kernel, packed), o.console)
+	resets := filepath.Join(t.TempDir(), "resets")
+	config.ExtraArgs = []string{"-d", "cpu_reset", "-D", resets}
+	if o.code, err = machine.Run(ctx, config, o.handle); err != nil {
+		t.Fatalf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
 	}
 	lost := o.done.Lost
 	o.check(lost != nil && *lost == api.Lost{}, "not all resources came back at the end: %+v", lost)
@@ -217,6 +225,19 @@ func bootable(t testing.TB, nonkernel, packed []byte, args ...string) string {
 	return file
 }
 
+// diagnose is what QEMU knows about the end of a machine.
+func diagnose(err error, resets string) string {
+	said := ""
+	var f *machine.Failure
+	if errors.As(err, &f) && len(f.Stderr) > 0 {
+		said = fmt.Sprintf("QEMU said: %s\n", f.Stderr)
+	}
+	if b, err := os.ReadFile(resets); err == nil && bytes.Contains(b, []byte("Triple fault")) {
+		said += "QEMU saw a triple fault outside of containers\n"
+	}
+	return said
+}
+
 // limit ends a machine that takes much too long.
 func (hw hardware) limit(t testing.TB) (context.Context, context.CancelFunc) {
 	d := hw.patience
@@ -237,17 +258,21 @@ func (o *outcome) handle(ev api.Event) {
 		e = &end{}
 		o.containers[ev.Container] = e
 	}
+	o.events++
 	switch ev.Event {
 	case api.EventMachine:
 		o.machine = ev
 	case api.EventDone:
 		o.done = ev
 	case api.EventStart:
-		e.starts++
+		if e.starts++; e.first == 0 {
+			e.first = o.events
+		}
 	case api.EventRestart:
 		e.attempts = append(e.attempts, ev.Attempt)
 	case api.EventExit:
 		e.exits = append(e.exits, ev)
+		e.final = o.events
 	case api.EventOutput:
 		if ev.Stream == api.StreamStderr {
 			e.stderr += string(ev.Data)
@@ -286,6 +311,16 @@ func (o *outcome) want(name, reason string, code int) *end {
 	o.check(got.Reason == reason && got.Code == code, "%s: ended by %q with code %d (%s), want %q with code %d\nstderr: %s",
 		name, got.Reason, got.Code, got.Error, reason, code, e.stderr)
 	return e
+}
+
+// together checks that containers ran at the same time.
+func (o *outcome) together(names ...string) {
+	o.t.Helper()
+	for _, a := range names {
+		for _, b := range names {
+			o.check(o.containers[a].first < o.containers[b].final, "%s started only when %s had ended", a, b)
+		}
+	}
 }
 
 // describe is an exit's statistics in one line.
