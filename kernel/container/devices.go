@@ -28,14 +28,21 @@ func (d *Device) Holder() *Container { return d.holder }
 
 // Devices is the hardware side of devices; all methods are called with the kernel's lock held.
 type Devices interface {
-	// Attach lets d reach the memory of its new holder, and nothing else.
-	Attach(d *Device) error
+	// Attach lets d reach what its new holder's DMA maps, and nothing else.
+	Attach(d *Device) (DMA, error)
 	// Detach stops d: it has reached memory for the last time, its interrupts are closed, its state is that of a reset.
 	Detach(d *Device)
 	// Route sends an interrupt entry of d to a vCPU of its holder.
 	Route(d *Device, entry int, v *VCPU, vector uint8)
 	// Mask closes or opens an entry; false when it was never routed.
 	Mask(d *Device, entry int, masked bool) bool
+}
+
+// DMA is the memory that the devices of one container reach, at its guest-physical addresses: the pages it owns, none that it
+// borrows. What is unmapped is out of reach when Machine.Shootdown of the container has returned.
+type DMA interface {
+	Map(gpa, pa, size uint64, write bool) error
+	Unmap(gpa, size uint64) error
 }
 
 // AddDevices gives devices to root, which must exist.
@@ -89,13 +96,32 @@ func (k *Kernel) callGrantDevice(c *Container, id, device, gpa uint64) abi.Errno
 		}
 	}
 	d.holder, d.gpa = child, gpa
-	if err := k.hardware.Attach(d); err != nil {
+	if err := k.attachDevice(child, d); err != nil {
 		k.unmapDevice(child, gpa, d.BARSize)
 		d.holder, d.gpa = c, 0
 		return abi.EBUSY
 	}
 	child.memory = gpa / abi.PageSize // memory never grows over it
 	return 0
+}
+
+// attachDevice makes d reach the memory that c has now; attach and makeHole keep that up.
+func (k *Kernel) attachDevice(c *Container, d *Device) (err error) {
+	dma, err := k.hardware.Attach(d)
+	if err != nil || c.dma != nil {
+		return err
+	}
+	c.Tables.Visit(func(gpa uint64, e npt.Entry, size uint64) {
+		if err == nil && e.Present() && e&(npt.Reserved|npt.Lent|npt.Device) == 0 {
+			err = dma.Map(gpa, e.Addr(), size, true)
+		}
+	})
+	if err != nil {
+		k.hardware.Detach(d)
+		return err
+	}
+	c.dma = dma
+	return nil
 }
 
 func (k *Kernel) unmapDevice(c *Container, gpa, size uint64) {
@@ -115,6 +141,7 @@ func (k *Kernel) returnDevices(c *Container) {
 		}
 		d.holder, d.gpa = c.Parent, 0
 	}
+	c.dma = nil
 }
 
 // callRoute is route(device, entry, vcpu, vector).

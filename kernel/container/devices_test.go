@@ -4,17 +4,55 @@ import (
 	"testing"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/kernel/npt"
 )
 
 // fakeDevices records what is asked of the hardware.
 type fakeDevices struct {
 	attached map[*Device]*Container
+	pages    map[uint64]uint64
 	routes   int
 }
 
-func (f *fakeDevices) Attach(d *Device) error {
+func (f *fakeDevices) Attach(d *Device) (DMA, error) {
 	f.attached[d] = d.Holder()
+	return fakeDMA(f.pages), nil
+}
+
+// fakeDMA is what devices reach: the frame of each page.
+type fakeDMA map[uint64]uint64
+
+func (f fakeDMA) Map(gpa, pa, size uint64, write bool) error {
+	for off := uint64(0); off < size; off += page {
+		if _, ok := f[gpa+off]; ok || !write {
+			return abi.EBUSY
+		}
+		f[gpa+off] = pa + off
+	}
 	return nil
+}
+
+func (f fakeDMA) Unmap(gpa, size uint64) error {
+	for off := uint64(0); off < size; off += page {
+		delete(f, gpa+off)
+	}
+	return nil
+}
+
+// same says whether devices reach exactly the pages that c owns.
+func (f fakeDMA) same(c *Container) bool {
+	n := 0
+	ok := true
+	c.Tables.Visit(func(gpa uint64, e npt.Entry, size uint64) {
+		if !e.Present() || e&(npt.Reserved|npt.Lent|npt.Device) != 0 {
+			return
+		}
+		for off := uint64(0); off < size; off += page {
+			n++
+			ok = ok && f[gpa+off] == e.Addr()+off
+		}
+	})
+	return ok && n == len(f)
 }
 func (f *fakeDevices) Detach(d *Device)                      { delete(f.attached, d) }
 func (f *fakeDevices) Route(*Device, int, *VCPU, uint8)      { f.routes++ }
@@ -25,7 +63,7 @@ var _ Devices = (*fakeDevices)(nil)
 // TestDevices: a device goes down the tree, is seen there alone, and comes back when its holder dies.
 func TestDevices(t *testing.T) {
 	m := boot(t)
-	hw := &fakeDevices{attached: make(map[*Device]*Container)}
+	hw := &fakeDevices{attached: make(map[*Device]*Container), pages: make(map[uint64]uint64)}
 	d := &Device{ID: 3, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000, BARSize: 4 * page, Vectors: 3}
 	m.k.AddDevices(hw, []*Device{d})
 	v := m.root.VCPUs[0]
@@ -46,6 +84,9 @@ func TestDevices(t *testing.T) {
 	if hw.attached[d] != a {
 		t.Error("the device does not reach its holder's memory")
 	}
+	if !fakeDMA(hw.pages).same(a) {
+		t.Error("the device does not reach its holder's pages, or others")
+	}
 	m.fails(t, abi.ENOENT, v, abi.CallGrantDevice, id, 3, gpa) // it is root's no more
 	m.fails(t, abi.EINVAL, v, abi.CallGrantPages, id, memory/page)
 	m.start(t, a)
@@ -58,6 +99,13 @@ func TestDevices(t *testing.T) {
 	m.fails(t, abi.ENOENT, own, abi.CallRoute, 4, 0, 0, 0x50)
 	m.must(t, own, abi.CallRoute, 3, 0, 0, 0x50)
 	m.must(t, own, abi.CallMaskDevice, 3, 0, 1)
+
+	for p := uint64(16); p < 40; p++ {
+		m.k.PageFault(own, p*page, faultWrite)
+	}
+	if m.must(t, own, abi.CallReturnPages, 17*page, 3); !fakeDMA(hw.pages).same(a) {
+		t.Error("the device does not follow what its holder touches and returns")
+	}
 
 	m.must(t, v, abi.CallKill, id)
 	m.drain()

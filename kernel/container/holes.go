@@ -27,6 +27,11 @@ func (k *Kernel) makeHole(c *Container, page uint64) {
 		return
 	}
 	if was, _, removed := c.Tables.Unmap(gpa); removed {
+		if c.dma != nil {
+			if err := c.dma.Unmap(gpa, abi.PageSize); err != nil {
+				k.bug("no DMA to %#x of container %d: %v", gpa, c.ID, err)
+			}
+		}
 		k.freed = append(k.freed, was.Addr())
 		c.attached--
 	}

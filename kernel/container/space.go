@@ -85,6 +85,11 @@ func (k *Kernel) attach(c *Container, gpa uint64) abi.Errno {
 			k.bug("attach %#x at %#x of container %d: %v", size, base, c.ID, err)
 			return abi.ENOMEM
 		}
+		if c.dma != nil {
+			if err := c.dma.Map(base, pa, size, true); err != nil {
+				k.bug("DMA to %#x of container %d: %v", base, c.ID, err)
+			}
+		}
 		c.attached += pages
 		c.peak = max(c.peak, c.attached)
 		return 0

@@ -48,6 +48,7 @@ type Container struct {
 
 	depth       int    // root has 0
 	lastID      uint32 // of the last child it made
+	dma         DMA    // what its devices reach; nil without devices
 	children    []*Container
 	childEvents uint64
 	generation  uint64 // of the event page
