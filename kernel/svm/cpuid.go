@@ -1,43 +1,66 @@
 package svm
 
-// Bits that a container does not see: what it may not use, and what would need state that is not switched.
+// Bits that a container sees or does not see. Hidden is what it may not use: instructions that are intercepted, registers that
+// raise #GP, and what would need state that is not switched. Features by leaf and register; APM vol. 3, appendix E.
 const (
-	hide1C     = 1<<3 | 1<<5 | 1<<24                                                          // MONITOR, VMX, TSC-deadline
-	hide1D     = 1<<7 | 1<<14 | 1<<22                                                         // MCE, MCA, ACPI thermal
-	hide7B     = 1<<2 | 1<<14 | 1<<16 | 1<<17 | 1<<21 | 1<<26 | 1<<27 | 1<<28 | 1<<30 | 1<<31 // SGX, MPX, AVX-512
-	keep7C     = 1<<2 | 1<<8 | 1<<9 | 1<<10                                                   // UMIP, GFNI, VAES, VPCLMULQDQ
-	hideExt1C  = 1<<2 | 1<<3 | 1<<10 | 1<<12 | 1<<13 | 1<<15 | 1<<23 | 1<<24 | 1<<29          // SVM, ExtApic, IBS, SKINIT, WDT, LWP, perf, MONITORX
-	hideExt1D  = 1 << 27                                                                      // RDTSCP: TSC_AUX is not switched
+	// MONITOR, VMX, TSC-deadline
+	hide1C = 1<<3 | 1<<5 | 1<<24
+	// MCE, MTRR, MCA, ACPI thermal
+	hide1D = 1<<7 | 1<<12 | 1<<14 | 1<<22
+	// TSC_ADJUST, SGX, PQM, MPX, PQE, processor trace; AVX-512 F, DQ, IFMA, PF, ER, CD, BW, VL
+	hide7B = 1<<1 | 1<<2 | 1<<12 | 1<<14 | 1<<15 | 1<<25 |
+		1<<16 | 1<<17 | 1<<21 | 1<<26 | 1<<27 | 1<<28 | 1<<30 | 1<<31
+	// UMIP, GFNI, VAES, VPCLMULQDQ
+	keep7C = 1<<2 | 1<<8 | 1<<9 | 1<<10
+	// FSRM
+	keep7D = 1 << 4
+	// SVM, extended APIC, OSVW, IBS, SKINIT, WDT, LWP, TCE, performance counters of core, northbridge and L3, DBEXT, PTSC,
+	// MONITORX, address mask
+	hideExt1C = 1<<2 | 1<<3 | 1<<9 | 1<<10 | 1<<12 | 1<<13 | 1<<15 | 1<<17 | 1<<23 | 1<<24 | 1<<28 | 1<<26 | 1<<27 |
+		1<<29 | 1<<30
+	// MCE, MTRR, MCA once more; FFXSR; RDTSCP, as TSC_AUX is not switched
+	hideExt1D = 1<<7 | 1<<12 | 1<<14 | 1<<25 | 1<<27
+	// invariant TSC
+	keepExt7D = 1 << 8
+	// CLZERO, error pointers of XSAVE
+	keepExt8B = 1<<0 | 1<<2
+
 	hypervisor = 1 << 31
+	osxsave    = 1 << 27 // in leaf 1 ECX: what the guest itself set in CR4
 )
 
-// Filter answers CPUID for vCPU index: the host's answer without what a container does not have.
+// Filter answers CPUID for vCPU index: of the host's answer, what a container has too. Leaves that are not named here, as those that
+// later processors bring, are empty.
 func Filter(host CPUID, leaf, sub, index uint32) [4]uint32 {
 	if leaf>>28 == 4 {
 		return hypervisorLeaf(leaf)
 	}
 	a, b, c, d := host(leaf, sub)
 	switch leaf {
+	case 0, 0x15, 0x16: // vendor; clocks
+	case 0x8000_0000, 0x8000_0002, 0x8000_0003, 0x8000_0004, 0x8000_0005, 0x8000_0006, 0x8000_0019, 0x8000_001d: // name; caches
 	case 1:
 		b = b&0x0000_ff00 | index<<24 | 1<<16
-		c = c&^hide1C | hypervisor
+		c = c&^(hide1C|osxsave) | hypervisor
 		d &^= hide1D
-	case 5, 6, 0xa, 0x12, 0x14:
-		a, b, c, d = 0, 0, 0, 0
 	case 7:
 		if sub != 0 {
 			return [4]uint32{}
 		}
-		a, b, c, d = 0, b&^hide7B, c&keep7C, d&(1<<4)
+		a, b, c, d = 0, b&^hide7B, c&keep7C, d&keep7D
 	case 0xb, 0x1f:
-		a, b, c, d = 0, 1, c&0xff, index
+		a, b, c, d = 0, 1, sub&0xff, index
 	case 0xd:
 		return xsaveLeaf(host, sub)
 	case 0x8000_0001:
 		c &^= hideExt1C
 		d &^= hideExt1D
-	case 0x8000_000a, 0x8000_001f, 0x8000_001b, 0x8000_001e:
-		a, b, c, d = 0, 0, 0, 0
+	case 0x8000_0007:
+		a, b, c, d = 0, 0, 0, d&keepExt7D
+	case 0x8000_0008:
+		b, c, d = b&keepExt8B, 0, 0 // widths of addresses; not how many cores the machine has
+	default:
+		return [4]uint32{}
 	}
 	return [4]uint32{a, b, c, d}
 }

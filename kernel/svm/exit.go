@@ -2,6 +2,7 @@ package svm
 
 import (
 	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/cpu"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/hw/x2apic"
 )
@@ -13,11 +14,11 @@ type Kind int
 const (
 	KindInterrupt Kind = iota // an interrupt for the host, or a kick
 	KindNMI                   // the core is wanted back
-	KindHypercall             // Call and Args; answer with SetRAX
+	KindHypercall             // Call and Args; answer with Return
 	KindPageFault             // GPA and Code
 	KindHalt
 	KindResume   // answered by the backend; Reason says what it was
-	KindIPI      // the guest sends Vector to the vCPUs that Targets selects
+	KindIPI      // the guest sends Vector to the vCPUs that Target, All and AndSelf select
 	KindShutdown // triple fault
 	KindIllegal  // Code is the exit code
 )
@@ -31,9 +32,9 @@ type Exit struct {
 	GPA     uint64
 	Code    uint64
 	Vector  uint8
-	Target  uint32 // KindIPI: the destination vCPU
-	All     bool   // KindIPI: all vCPUs
-	AndSelf bool   // KindIPI with All: the sender too
+	Target  uint32 // KindIPI: the destination vCPU, without All
+	All     bool   // KindIPI: all vCPUs but the sender
+	AndSelf bool   // KindIPI: the sender
 }
 
 // Indices of World.gp.
@@ -76,10 +77,7 @@ func (w *World) Exit(cpuid CPUID) Exit {
 	case svm.ExitIOIO:
 		return w.port()
 	case svm.ExitCPUID:
-		r := Filter(cpuid, uint32(s.RAX), uint32(w.gp[gpRCX]), uint32(w.Call.APICID))
-		s.RAX, w.gp[gpRBX], w.gp[gpRCX], w.gp[gpRDX] = uint64(r[0]), uint64(r[1]), uint64(r[2]), uint64(r[3])
-		w.skip(2)
-		return Exit{Kind: KindResume, Reason: abi.ExitCPUID}
+		return w.cpuid(cpuid)
 	case svm.ExitXSETBV:
 		return w.xsetbv()
 	case svm.ExitWBINVD, svm.ExitINVD:
@@ -93,31 +91,45 @@ func (w *World) Exit(cpuid CPUID) Exit {
 	return w.trap(code)
 }
 
-// interrupted is what to inject again because an exit came in the middle of its delivery; 0 = nothing. QEMU calls an external interrupt an
-// exception there: no exception has such a vector.
+// interrupted is what to inject again because an exit came in the middle of its delivery; 0 = nothing. INTn, INT3 and INTO
+// happen again by themselves, as RIP is still in front of them: injected, they would return there. QEMU calls an external
+// interrupt an exception there: no exception has such a vector.
 func interrupted(e svm.Event) uint64 {
-	if !e.Valid() {
+	switch {
+	case !e.Valid(), e.Type() == svm.EventSoftware:
 		return 0
-	}
-	if e.Type() == svm.EventException && e.Vector() >= 32 {
-		e = svm.Interrupt(e.Vector())
+	case e.Type() != svm.EventException:
+		return uint64(e)
+	case e.Vector() >= 32:
+		return uint64(svm.Interrupt(e.Vector()))
+	case e.Vector() == vectorBP || e.Vector() == vectorOF:
+		return 0
 	}
 	return uint64(e)
 }
 
+// Exceptions. APM vol. 2, table 8-1.
+const (
+	vectorDB = 1
+	vectorBP = 3
+	vectorOF = 4
+	vectorUD = 6
+	vectorGP = 13
+	vectorAC = 17
+	vectorMC = 18
+)
+
 // trap answers what a container may not do with the exception that hardware without the feature would raise.
 func (w *World) trap(code uint64) Exit {
 	switch {
-	case code == svm.ExitException+1 || code == svm.ExitException+17:
-		e := svm.Exception(uint8(code - svm.ExitException))
-		if code == svm.ExitException+17 {
-			e = svm.ExceptionCode(17, 0)
-		}
-		w.vmcb.Control.EventInj = uint64(e)
+	case code == svm.ExitException+vectorDB:
+		w.vmcb.Control.EventInj = uint64(svm.Exception(vectorDB))
+	case code == svm.ExitException+vectorAC:
+		w.vmcb.Control.EventInj = uint64(svm.ExceptionCode(vectorAC, 0))
 	case code >= svm.ExitCRRead && code < svm.ExitException,
 		code >= svm.ExitVMRUN && code <= svm.ExitRDPRU, code == svm.ExitINVLPGA, code == svm.ExitRSM,
 		code == svm.ExitRDPMC, code == svm.ExitMCOMMIT:
-		w.vmcb.Control.EventInj = uint64(svm.Exception(6))
+		w.vmcb.Control.EventInj = uint64(svm.Exception(vectorUD))
 	default:
 		return Exit{Kind: KindIllegal, Reason: abi.ExitOther, Code: code}
 	}
@@ -127,7 +139,7 @@ func (w *World) trap(code uint64) Exit {
 func (w *World) hypercall() Exit {
 	s := &w.vmcb.Save
 	if s.SS.Attrib>>5&3 != 0 { // CPL is SS.DPL
-		w.vmcb.Control.EventInj = uint64(svm.Exception(6))
+		w.vmcb.Control.EventInj = uint64(svm.Exception(vectorUD))
 		return Exit{Kind: KindResume, Reason: abi.ExitHypercall}
 	}
 	return Exit{
@@ -149,8 +161,20 @@ func (w *World) skip(n uint64) {
 }
 
 func (w *World) fault() Exit {
-	w.vmcb.Control.EventInj = uint64(svm.ExceptionCode(13, 0))
+	w.vmcb.Control.EventInj = uint64(svm.ExceptionCode(vectorGP, 0))
 	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+}
+
+func (w *World) cpuid(host CPUID) Exit {
+	s := &w.vmcb.Save
+	leaf := uint32(s.RAX)
+	r := Filter(host, leaf, uint32(w.gp[gpRCX]), uint32(w.Call.APICID))
+	if leaf == 1 && s.CR4&cpu.CR4OSXSAVE != 0 {
+		r[2] |= osxsave
+	}
+	s.RAX, w.gp[gpRBX], w.gp[gpRCX], w.gp[gpRDX] = uint64(r[0]), uint64(r[1]), uint64(r[2]), uint64(r[3])
+	w.skip(2)
+	return Exit{Kind: KindResume, Reason: abi.ExitCPUID}
 }
 
 // port: a port that is not the container's reads as ones and swallows writes, as on a machine where nothing is there.
@@ -183,21 +207,28 @@ func (w *World) xsetbv() Exit {
 }
 
 // ipi turns a write of the interrupt command register into an exit for the runner.
-func ipi(icr uint64) Exit {
+func ipi(c x2apic.Command) Exit {
 	e := Exit{Kind: KindResume, Reason: abi.ExitMSR}
-	if icr>>8&7 != x2apic.ModeFixed { // NMI, INIT, SIPI and the like reach nobody
+	if c.Mode() != x2apic.ModeFixed { // NMI, INIT, SIPI and the like reach nobody
 		return e
 	}
 	e.Kind = KindIPI
-	e.Vector = uint8(icr)
-	e.Target = uint32(icr >> 32)
-	switch icr >> 18 & 3 {
-	case 1:
-		e.All, e.AndSelf = false, true
-	case 2:
+	e.Vector = c.Vector()
+	e.Target = nobody // the destination means nothing beside a shorthand
+	switch c.Shorthand() {
+	case x2apic.ShortNone:
+		e.Target = c.Dest()
+		e.All = e.Target == x2apic.Broadcast
+		e.AndSelf = e.All
+	case x2apic.ShortSelf:
+		e.AndSelf = true
+	case x2apic.ShortAll:
 		e.All, e.AndSelf = true, true
-	case 3:
+	case x2apic.ShortAllButOne:
 		e.All = true
 	}
 	return e
 }
+
+// nobody is an Exit.Target that no vCPU has as its index.
+const nobody = x2apic.Broadcast

@@ -40,7 +40,7 @@ func (w *World) msr() Exit {
 	v := s.RAX&0xffff_ffff | w.gp[gpRDX]<<32
 	if n == x2apic.ICR {
 		w.skip(2)
-		return ipi(v)
+		return ipi(x2apic.Command(v))
 	}
 	if !w.writeMSR(n, v) {
 		exit = w.fault()

@@ -30,7 +30,8 @@ type Memory interface {
 type Maps struct{ shared, direct uint64 }
 
 // NewMaps fills MapPages pages at pa. Everything is intercepted but what VMLOAD and VMSAVE switch; on a dedicated core also the
-// registers of the local APIC that can do no harm to others.
+// registers of the local APIC that can do no harm to others, and only what is emulated on a shared one: a core may be either at
+// any time.
 func NewMaps(m Memory, pa uint64) Maps {
 	maps := Maps{shared: pa, direct: pa + svm.MSRPMSize}
 	for i, base := range []uint64{maps.shared, maps.direct} {
@@ -44,8 +45,7 @@ func NewMaps(m Memory, pa uint64) Maps {
 			continue
 		}
 		svm.AllowMSR(pm, x2apic.TPR, true, true)
-		svm.AllowMSR(pm, x2apic.InitialCount, true, true)
-		svm.AllowMSR(pm, x2apic.CurrentCount, true, false)
+		svm.AllowMSR(pm, x2apic.InitialCount, false, true)
 		svm.AllowMSR(pm, x2apic.EOI, false, true)
 	}
 	return maps
@@ -71,12 +71,12 @@ const (
 		svm.Intercept3TaskSwitch | svm.Intercept3FERRFreeze | svm.Intercept3Shutdown
 	whenShared3 = svm.Intercept3INTR | svm.Intercept3HLT
 	always4     = svm.Intercept4VMRUN | svm.Intercept4VMMCALL | svm.Intercept4VMLOAD | svm.Intercept4VMSAVE |
-		svm.Intercept4STGI | svm.Intercept4CLGI | svm.Intercept4SKINIT | svm.Intercept4ICEBP | svm.Intercept4WBINVD |
+		svm.Intercept4STGI | svm.Intercept4CLGI | svm.Intercept4SKINIT | svm.Intercept4RDTSCP | svm.Intercept4ICEBP | svm.Intercept4WBINVD |
 		svm.Intercept4MONITOR | svm.Intercept4MWAIT | svm.Intercept4XSETBV | svm.Intercept4RDPRU
 	always5 = svm.Intercept5MCOMMIT
 
 	// #DB and #AC can keep a CPU in microcode for ever; #MC is the machine's.
-	exceptions = 1<<1 | 1<<17 | 1<<18
+	exceptions = 1<<vectorDB | 1<<vectorAC | 1<<vectorMC
 )
 
 // NewWorld builds a vCPU in VCPUPages pages at pa.
@@ -142,19 +142,22 @@ func (w *World) Prepare(direct, flush bool) {
 	c.IntControl |= svm.IntMasking
 }
 
-// FillPorts makes an I/O permission map: ports for which has says no are intercepted.
+// FillPorts makes an I/O permission map: ports for which has says no are intercepted. The map may be in use: the bit of a port that
+// stays as it was never changes meanwhile.
 func FillPorts(m Memory, pa uint64, has func(port uint16) bool) {
 	pm := (*[svm.IOPMSize]byte)(m.Phys(pa, svm.IOPMSize))
-	svm.InterceptAll(pm[:])
-	if has == nil {
-		return
-	}
-	for p := range 1 << 16 {
-		if has(uint16(p)) {
-			svm.AllowPort(pm, uint16(p), true)
+	for i := range pm {
+		intercepted := byte(0xff)
+		for bit := 0; bit < 8 && has != nil && i < numPorts/8; bit++ {
+			if has(uint16(i*8 + bit)) {
+				intercepted &^= 1 << bit
+			}
 		}
+		pm[i] = intercepted
 	}
 }
+
+const numPorts = 1 << 16
 
 // SetPorts makes pa the I/O permission map.
 func (w *World) SetPorts(pa uint64) { w.vmcb.Control.IOPMBase = pa }
