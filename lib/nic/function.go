@@ -3,6 +3,8 @@ package nic
 import (
 	"errors"
 	"fmt"
+
+	"nom.dev/nom/hw/igb"
 )
 
 // ErrReset says that the function was reset under the driver: by the nonkernel, or by a program that wrote to its registers. What
@@ -80,7 +82,7 @@ func New(regs Registers, alloc func(bytes int) (Memory, error), c Config) (*Func
 		return nil, err
 	}
 	_ = c.check() // it was right a moment ago, and now is filled in
-	f := &Function{MAC: c.MAC, MaxFrame: c.MaxFrame, regs: regs, entries: vectors}
+	f := &Function{MAC: c.MAC, MaxFrame: c.MaxFrame, regs: regs, entries: igb.VFVectors}
 	for i := range c.Queues {
 		m, err := alloc(need)
 		if err != nil {
@@ -106,8 +108,8 @@ func (f *Function) Queues() int { return len(f.queues) }
 
 // Link says whether the link is up.
 func (f *Function) Link() bool {
-	v := f.regs.Read32(regSTATUS)
-	return v&statusLU != 0 && v != ^uint32(0)
+	v := f.regs.Read32(igb.VTSTATUS)
+	return v&igb.STATUS_LU != 0 && v != ^uint32(0)
 }
 
 // Check reads whether the function still is as the driver set it up, and answers ErrReset when not. Run calls it from time to time.
@@ -122,7 +124,7 @@ func (f *Function) Check() error {
 
 // Restart starts all queues anew: after New, and after ErrReset. Frames that were in the rings are lost; kept ones stay kept.
 func (f *Function) Restart() error {
-	f.regs.Write32(regVTEIMC, 1<<vectors-1)
+	f.regs.Write32(igb.VTEIMC, 1<<igb.VFVectors-1)
 	for _, q := range f.queues {
 		if err := q.start(); err != nil {
 			return err
@@ -134,7 +136,7 @@ func (f *Function) Restart() error {
 
 // Stop halts the queues and interrupts: the device does not touch the memory any more.
 func (f *Function) Stop() {
-	f.regs.Write32(regVTEIMC, 1<<vectors-1)
+	f.regs.Write32(igb.VTEIMC, 1<<igb.VFVectors-1)
 	for _, q := range f.queues {
 		q.stop()
 	}
@@ -142,7 +144,8 @@ func (f *Function) Stop() {
 
 // newQueue lays out the memory and deals out the buffers: each slot of both rings gets one, the rest are spare.
 func newQueue(f *Function, index uint32, m Memory, c Config) (*Queue, error) {
-	q := &Queue{regs: f.regs, index: index, base: index * queueStride, size: uint32(c.bufferSize())}
+	q := &Queue{regs: f.regs, index: index, size: uint32(c.bufferSize())}
+	q.rdt, q.tdt = igb.VFRxQueue(index)+igb.RDT, igb.VFTxQueue(index)+igb.TDT
 	if err := q.carve(m); err != nil {
 		return nil, err
 	}
@@ -174,37 +177,46 @@ func (q *Queue) start() error {
 	*q.done = 0
 	q.head, q.given, q.tail, q.sent, q.skip = 0, RingSize-1, 0, 0, false
 	rx, tx, head := q.memory.Addr+layoutRx, q.memory.Addr+layoutTx, q.memory.Addr+layoutHead
+	rxq, txq := igb.VFRxQueue(q.index), igb.VFTxQueue(q.index)
 	for _, w := range []struct{ register, value uint32 }{
-		{regRDBAL, uint32(rx)}, {regRDBAH, uint32(rx >> 32)}, {regRDLEN, pageSize},
-		{regSRRCTL, q.size>>10 | srrctlAdvOne | srrctlDrop}, {regRDH, 0}, {regRDT, 0},
-		{regTDBAL, uint32(tx)}, {regTDBAH, uint32(tx >> 32)}, {regTDLEN, pageSize}, {regTDH, 0}, {regTDT, 0},
-		{regTDWBAL, uint32(head) | tdwbalEnable}, {regTDWBAH, uint32(head >> 32)},
+		{rxq + igb.RDBAL, uint32(rx)}, {rxq + igb.RDBAH, uint32(rx >> 32)}, {rxq + igb.RDLEN, pageSize},
+		{rxq + igb.SRRCTL, q.size>>10*igb.SRRCTL_KiB | igb.SRRCTL_ADV_ONEBUF | igb.SRRCTL_DROP_EN}, {rxq + igb.RDH, 0}, {rxq + igb.RDT, 0},
+		{txq + igb.TDBAL, uint32(tx)}, {txq + igb.TDBAH, uint32(tx >> 32)}, {txq + igb.TDLEN, pageSize}, {txq + igb.TDH, 0}, {txq + igb.TDT, 0},
+		{txq + igb.TDWBAL, uint32(head) | reportHead}, {txq + igb.TDWBAH, uint32(head >> 32)},
 	} {
-		q.regs.Write32(w.register+q.base, w.value)
+		q.regs.Write32(w.register, w.value)
 	}
-	for _, ctl := range []uint32{regRXDCTL, regTXDCTL} {
-		q.regs.Write32(ctl+q.base, dctlEnable)
-		if !q.settles(ctl, dctlEnable) {
-			return fmt.Errorf("nic: queue %d does not start (register %#x): is the function enabled? %w", q.index, ctl+q.base, ErrReset)
+	for _, register := range q.controls() {
+		q.regs.Write32(register, igb.QueueEnable)
+		if !q.settles(register, igb.QueueEnable) {
+			return fmt.Errorf("nic: queue %d does not start (register %#x): is the function enabled? %w", q.index, register, ErrReset)
 		}
 	}
 	q.postContexts()
-	q.regs.Write32(regRDT+q.base, RingSize-1)
+	q.regs.Write32(q.rdt, RingSize-1)
 	return nil
+}
+
+// reportHead in TDWBAL: the device writes TDH to memory, and not DD into descriptors.
+const reportHead = 1
+
+// controls are RXDCTL and TXDCTL.
+func (q *Queue) controls() [2]uint32 {
+	return [2]uint32{igb.VFRxQueue(q.index) + igb.RXDCTL, igb.VFTxQueue(q.index) + igb.TXDCTL}
 }
 
 // stop disables both rings and waits until the device has finished with them.
 func (q *Queue) stop() {
-	for _, ctl := range []uint32{regRXDCTL, regTXDCTL} {
-		q.regs.Write32(ctl+q.base, 0)
-		q.settles(ctl, 0)
+	for _, register := range q.controls() {
+		q.regs.Write32(register, 0)
+		q.settles(register, 0)
 	}
 }
 
 // settles waits until the enable bit of a ring's control register reads as wanted. It takes microseconds at most.
-func (q *Queue) settles(ctl, want uint32) bool {
+func (q *Queue) settles(register, want uint32) bool {
 	for range 10_000 {
-		if v := q.regs.Read32(ctl + q.base); v&dctlEnable == want && v != ^uint32(0) {
+		if v := q.regs.Read32(register); v&igb.QueueEnable == want && v != ^uint32(0) {
 			return true
 		}
 	}
@@ -213,13 +225,12 @@ func (q *Queue) settles(ctl, want uint32) bool {
 
 // check reads what a reset would have cleared. A function without address decoding reads as zeros or as ones.
 func (q *Queue) check() error {
-	if rx := q.regs.Read32(regRXDCTL + q.base); rx&dctlEnable == 0 || rx == ^uint32(0) {
-		return fmt.Errorf("queue %d does not receive: %w", q.index, ErrReset)
+	for _, register := range q.controls() {
+		if v := q.regs.Read32(register); v&igb.QueueEnable == 0 || v == ^uint32(0) {
+			return fmt.Errorf("queue %d is off (register %#x reads %#x): %w", q.index, register, v, ErrReset)
+		}
 	}
-	if tx := q.regs.Read32(regTXDCTL + q.base); tx&dctlEnable == 0 {
-		return fmt.Errorf("queue %d does not transmit: %w", q.index, ErrReset)
-	}
-	if at := q.regs.Read32(regRDBAL + q.base); at != uint32(q.memory.Addr+layoutRx) {
+	if at := q.regs.Read32(igb.VFRxQueue(q.index) + igb.RDBAL); at != uint32(q.memory.Addr+layoutRx) {
 		return fmt.Errorf("queue %d has its ring at %#x: %w", q.index, at, ErrReset)
 	}
 	return nil

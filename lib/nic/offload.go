@@ -1,22 +1,26 @@
 package nic
 
+import "nom.dev/nom/hw/igb"
+
 // Status says what the device found out about a received frame.
 type Status uint32
 
 // IPv4OK says that the device checked the header checksum of IPv4 and found it right.
-func (s Status) IPv4OK() bool { return s&(rxIPCS|rxIPE) == rxIPCS }
+func (s Status) IPv4OK() bool { return s&(igb.RxIP|igb.RxIPError) == igb.RxIP }
 
 // IPv4Bad says that the header checksum of IPv4 is wrong.
-func (s Status) IPv4Bad() bool { return s&(rxIPCS|rxIPE) == rxIPCS|rxIPE }
+func (s Status) IPv4Bad() bool { return s&(igb.RxIP|igb.RxIPError) == igb.RxIP|igb.RxIPError }
 
 // TransportOK says that the device checked the checksum of UDP or TCP and found it right.
-func (s Status) TransportOK() bool { return s&(rxUDPCS|rxTCPCS) != 0 && s&rxL4E == 0 }
+func (s Status) TransportOK() bool { return s&(igb.RxUDP|igb.RxTCP) != 0 && s&igb.RxL4Error == 0 }
 
 // TransportBad says that the checksum of UDP or TCP is wrong.
-func (s Status) TransportBad() bool { return s&(rxUDPCS|rxTCPCS) != 0 && s&rxL4E != 0 }
+func (s Status) TransportBad() bool { return s&(igb.RxUDP|igb.RxTCP) != 0 && s&igb.RxL4Error != 0 }
 
 // UDPOK says IPv4OK and TransportOK of a UDP datagram in one comparison.
-func (s Status) UDPOK() bool { return s&(rxIPCS|rxIPE|rxUDPCS|rxL4E) == rxIPCS|rxUDPCS }
+func (s Status) UDPOK() bool {
+	return s&(igb.RxIP|igb.RxIPError|igb.RxUDP|igb.RxL4Error) == igb.RxIP|igb.RxUDP
+}
 
 // Offload says what the device shall compute in a frame that it transmits: an Ethernet header of 14 bytes, an IPv4 header of 20,
 // then UDP or TCP.
@@ -40,22 +44,24 @@ const (
 	contextTCP = 1
 )
 
-// commands are the second quadwords of transmit descriptors without lengths.
-var commands = [4]uint64{
-	Plain: txDTypData | txDEXT | txEOP | txIFCS,
-	IPv4:  txDTypData | txDEXT | txEOP | txIFCS | txIXSM | contextUDP<<txIDXShift,
-	UDP:   txDTypData | txDEXT | txEOP | txIFCS | txIXSM | txTXSM | contextUDP<<txIDXShift,
-	TCP:   txDTypData | txDEXT | txEOP | txIFCS | txIXSM | txTXSM | contextTCP<<txIDXShift,
+// commands are the flags of transmit descriptors.
+var commands = [numOffloads]uint64{
+	Plain: igb.TxEnd | igb.TxFCS,
+	IPv4:  igb.TxEnd | igb.TxFCS | igb.TxIP | igb.TxUse(contextUDP),
+	UDP:   igb.TxEnd | igb.TxFCS | igb.TxIP | igb.TxL4 | igb.TxUse(contextUDP),
+	TCP:   igb.TxEnd | igb.TxFCS | igb.TxIP | igb.TxL4 | igb.TxUse(contextTCP),
 }
 
-func (o Offload) command() uint64 { return commands[o&(numOffloads-1)] }
+func (o Offload) command() uint64 { return commands[o%numOffloads] }
 
 // postContexts puts the two contexts into the transmit ring. The device keeps them until the queue is reset.
 func (q *Queue) postContexts() {
-	for index, l4 := range [2]uint64{contextUDP: 0, contextTCP: ctxTCP} {
+	for _, c := range [...]igb.Context{
+		{Index: contextUDP, MACLen: headerLen, IPLen: 20, IPv4: true},
+		{Index: contextTCP, MACLen: headerLen, IPLen: 20, IPv4: true, TCP: true},
+	} {
 		d := &q.tx[q.tail]
-		d.lo = headerLen<<ctxMACShift | 20
-		d.hi = txDTypContext | txDEXT | ctxIPv4 | l4 | uint64(index)<<txIDXShift
+		d.lo, d.hi = c.Encode()
 		q.tail++
 	}
 	q.reclaim()

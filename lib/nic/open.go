@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/igb"
 	"nom.dev/nom/metal"
 )
 
@@ -41,8 +42,8 @@ func Open(n int, c Config) (*Function, error) {
 	if c.MaxFrame == 0 {
 		c.MaxFrame = int(g.MaxFrame)
 	}
-	if g.BAR.Size < windowSize {
-		return nil, fmt.Errorf("opening network function %d: its registers take %d bytes, want %d: the nonkernel is of another version", n, g.BAR.Size, windowSize)
+	if g.BAR.Size < igb.VFSize {
+		return nil, fmt.Errorf("opening network function %d: its registers take %d bytes, want %d: the nonkernel is of another version", n, g.BAR.Size, igb.VFSize)
 	}
 	f, err := New(NewWindow(metal.RangeBytes(g.BAR)), pages, c)
 	if err != nil {
@@ -51,9 +52,6 @@ func Open(n int, c Config) (*Function, error) {
 	f.device, f.entries = uint64(g.Index), min(f.entries, int(g.Vectors))
 	return f, nil
 }
-
-// windowSize is the size of a virtual function's BAR 0.
-const windowSize = 16 << 10
 
 // pages is memory that the device reaches at the address where the container has it.
 func pages(bytes int) (Memory, error) {

@@ -1,6 +1,10 @@
 package nic
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"nom.dev/nom/hw/igb"
+)
 
 // RingSize is how many descriptors a ring has: a page of them. One is always empty, so that full differs from empty.
 const RingSize = 256
@@ -38,7 +42,8 @@ type Queue struct {
 
 	regs   Registers
 	index  uint32
-	base   uint32 // index * queueStride
+	rdt    uint32 // registers of the tails
+	tdt    uint32
 	memory Memory
 	spare  []uint32
 	kept   []bool // by number of buffer
@@ -66,11 +71,11 @@ func (q *Queue) Receive() ([]byte, Status) {
 	for {
 		i := q.head
 		hi := atomic.LoadUint64(&q.rx[i].hi)
-		if hi&rxDD == 0 {
+		if hi&igb.RxDone == 0 {
 			return nil, 0
 		}
-		n := uint32(hi>>32) & 0xffff
-		if hi&(rxEOP|rxRXE) != rxEOP || n-1 >= q.size || q.skip {
+		n := igb.RxLength(hi)
+		if hi&(igb.RxEnd|igb.RxError) != igb.RxEnd || n-1 >= q.size || q.skip {
 			q.reject(hi, n)
 			continue
 		}
@@ -82,7 +87,7 @@ func (q *Queue) Receive() ([]byte, Status) {
 
 // reject drops a descriptor that holds no whole, correct frame.
 func (q *Queue) reject(hi uint64, n uint32) {
-	last := hi&rxEOP != 0
+	last := hi&igb.RxEnd != 0
 	switch {
 	case !last || q.skip:
 		// A frame longer than a buffer comes in several, the last of which says EOP.
@@ -90,7 +95,7 @@ func (q *Queue) reject(hi uint64, n uint32) {
 			q.RxLong++
 		}
 		q.skip = !last
-	case hi&rxRXE != 0:
+	case hi&igb.RxError != 0:
 		q.RxErrors++
 	default:
 		q.RxLength++
@@ -108,7 +113,7 @@ func (q *Queue) refill(at uint32) {
 }
 
 // pending says that a frame is there.
-func (q *Queue) pending() bool { return atomic.LoadUint64(&q.rx[q.head].hi)&rxDD != 0 }
+func (q *Queue) pending() bool { return atomic.LoadUint64(&q.rx[q.head].hi)&igb.RxDone != 0 }
 
 // Drop gives the buffer of the frame that Receive returned back to the device.
 //
@@ -194,7 +199,7 @@ func (q *Queue) post(at uint32, n int, o Offload) {
 	n = max(n, minFrame)
 	d := &q.tx[q.tail]
 	d.lo = q.address + uint64(at)
-	d.hi = uint64(n) | uint64(n)<<txPaylenShift | o.command()
+	d.hi = igb.TxData(uint32(n), uint32(n), o.command())
 	q.tail++
 	q.room--
 	q.TxFrames++
@@ -205,13 +210,13 @@ func (q *Queue) post(at uint32, n int, o Offload) {
 func (q *Queue) Flush() {
 	if q.tail != q.sent {
 		// Only the last descriptor of a batch asks for a report: the device then writes the position beyond it to done.
-		q.tx[q.tail-1].hi |= txRS
+		q.tx[q.tail-1].hi |= igb.TxReport
 		q.sent = q.tail
 		q.Flushes++
-		q.regs.Write32(regTDT+q.base, uint32(q.tail))
+		q.regs.Write32(q.tdt, uint32(q.tail))
 	}
 	if last := q.head - 1; last-q.given >= refillBatch {
 		q.given = last
-		q.regs.Write32(regRDT+q.base, uint32(last))
+		q.regs.Write32(q.rdt, uint32(last))
 	}
 }

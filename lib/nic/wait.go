@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"nom.dev/nom/hw/igb"
 )
 
 // Setting trades the time until an answer against the instructions that it costs.
@@ -23,8 +25,11 @@ var (
 	Throughput = Setting{Batch: 64, Spin: 16, Interval: 50 * time.Microsecond}
 )
 
-// maxInterval is what EITR holds, 82576 datasheet section 8.8.14.
-const maxInterval = (1<<13 - 1) * time.Microsecond
+// EITR holds the interval in microseconds from bit 2 on, 13 bits: 82576 datasheet section 8.8.14.
+const (
+	intervalShift = 2
+	maxInterval   = (1<<13 - 1) * time.Microsecond
+)
 
 func (s Setting) check() error {
 	if s.Batch < 1 || s.Batch >= RingSize || s.Spin < 0 || s.Interval < 0 || s.Interval > maxInterval {
@@ -74,7 +79,7 @@ func (q *Queue) SetSetting(s Setting) error {
 
 func (q *Queue) setInterval() {
 	if q.wait.vector != nil {
-		q.regs.Write32(regVTEITR+4*q.wait.entry, uint32(q.wait.setting.Interval/time.Microsecond)<<eitrMicrosBit)
+		q.regs.Write32(igb.VTEITR0+4*q.wait.entry, uint32(q.wait.setting.Interval/time.Microsecond)<<intervalShift)
 	}
 }
 
@@ -107,14 +112,14 @@ func (f *Function) routeCauses() {
 	ivar, clear := uint32(0), uint32(0)
 	for i, q := range f.queues {
 		if q.wait.vector != nil {
-			ivar |= (ivarValid | q.wait.entry) << (16 * i) // received; what was transmitted needs no interrupt
+			ivar |= (igb.IVARValid | q.wait.entry) << (16 * i) // received; what was transmitted needs no interrupt
 			clear |= 1 << q.wait.entry
 			q.setInterval()
 		}
 	}
 	if clear != 0 {
-		f.regs.Write32(regVTIVAR, ivar)
-		f.regs.Write32(regVTEIAC, clear)
+		f.regs.Write32(igb.VTIVAR, ivar)
+		f.regs.Write32(igb.VTEIAC, clear)
 	}
 }
 
@@ -129,14 +134,14 @@ func (q *Queue) Wait() error {
 	// What was raised for frames that are handled already is forgotten; what arrives from here on fires at the latest when the
 	// interrupt is enabled; what arrived before is found in the ring. So no wake-up is lost.
 	bit := uint32(1) << w.entry
-	q.regs.Write32(regVTEICR, bit)
-	q.regs.Write32(regVTEIMS, bit)
+	q.regs.Write32(igb.VTEICR, bit)
+	q.regs.Write32(igb.VTEIMS, bit)
 	var err error
 	if !q.pending() {
 		q.Sleeps++
 		_, err = w.vector.Read(w.count[:])
 	}
-	q.regs.Write32(regVTEIMC, bit)
+	q.regs.Write32(igb.VTEIMC, bit)
 	if err == nil {
 		return nil
 	}

@@ -16,13 +16,14 @@ const (
 // Device is the function. The exported fields are to be set before it is used; hooks are called with the device locked, so they must
 // not call it.
 type Device struct {
-	OnSend    func(queue int, frame []byte) // a frame left; the bytes are valid during the call
-	OnRaise   func(entry int)               // an interrupt was sent
-	MangleRx  func(slot uint32, lo, hi *uint64)
-	MangleTx  func(head *uint32) // what head write-back is about to write
-	Late      bool               // transmit only when Complete is called
-	NoPadding bool               // deliver frames shorter than 60 bytes as they are
-	MaxFrame  int                // longest frame received, without check sequence; 0 = 1514
+	OnSend                        func(queue int, frame []byte)                     // a frame left; the bytes are valid during the call
+	OnRaise                       func(entry int)                                   // an interrupt was sent
+	OnReceiveBuffer, OnSendBuffer func(addr uint64)                                 // a buffer is filled, or transmitted
+	MangleRx                      func(slot uint32, lo, hi uint64) (uint64, uint64) // changes what is reported of a received frame
+	MangleTx                      func(head uint32) uint32                          // changes what head write-back writes
+	Late                          bool                                              // transmit only when Complete is called
+	NoPadding                     bool                                              // deliver frames shorter than 60 bytes as they are
+	MaxFrame                      int                                               // longest frame received, without check sequence; 0 = 1514
 
 	mu     sync.Mutex
 	regs   map[uint32]uint32 // guarded by mu, as all below

@@ -78,11 +78,14 @@ func (d *Device) writeBack(q int, part []byte, lo, hi uint64, n uint32) {
 	if desc == nil {
 		return
 	}
+	if d.OnReceiveBuffer != nil {
+		d.OnReceiveBuffer(binary.LittleEndian.Uint64(desc))
+	}
 	if b := d.dma(binary.LittleEndian.Uint64(desc), len(part)); b != nil {
 		copy(b, part)
 	}
 	if d.MangleRx != nil {
-		d.MangleRx(slot, &lo, &hi)
+		lo, hi = d.MangleRx(slot, lo, hi)
 	}
 	binary.LittleEndian.PutUint64(desc, lo)
 	storeUint64(desc[8:], hi)

@@ -83,7 +83,7 @@ func (d *Device) report(q int, desc []byte, hi uint64) {
 	if b := d.dma(uint64(d.reg(q, tdwbah))<<32+uint64(where&^3), 4); b != nil {
 		head := d.reg(q, tdh)
 		if d.MangleTx != nil {
-			d.MangleTx(&head)
+			head = d.MangleTx(head)
 		}
 		storeUint32(b, head)
 	}
@@ -98,6 +98,9 @@ func (d *Device) descriptor(q int, lo, hi uint64) {
 	}
 	if !st.partial {
 		d.frame, st.partial, st.first = d.frame[:0], true, hi
+	}
+	if d.OnSendBuffer != nil {
+		d.OnSendBuffer(lo)
 	}
 	b := d.dma(lo, int(hi&0xffff))
 	if hi&cmdDEXT == 0 || hi&typeMask != typeData || hi&cmdTSE != 0 || b == nil {
