@@ -11,7 +11,7 @@ const Version = 1
 
 // Names of the events.
 const (
-	EventMachine = "machine" // the root container runs: Version, CPUs, Memory, TSCHz
+	EventMachine = "machine" // the root container runs: Version, CPUs, Memory, TSCHz, MainTSC (its time stamp counter at main)
 	EventStart   = "start"   // a container runs
 	EventOutput  = "output"  // a container printed Data on Stream
 	EventExit    = "exit"    // a container ended: Code, Reason, Error, Stats
@@ -32,6 +32,7 @@ type Event struct {
 	CPUs      int             `json:"cpus,omitempty"`
 	Memory    int64           `json:"memory,omitempty"`
 	TSCHz     uint64          `json:"tsc_hz,omitempty"`
+	MainTSC   uint64          `json:"main_tsc,omitempty"`
 	Container string          `json:"container,omitempty"`
 	Stream    string          `json:"stream,omitempty"`
 	Data      []byte          `json:"data,omitempty"`

@@ -91,7 +91,7 @@ func run(report *reporter) (code int, lost api.Lost, err error) {
 		return 0, lost, err
 	}
 	cores := ownCores(boot, metal.EventPage())
-	report.machine(len(cores), int64(own.Pages+own.Overhead)*abi.PageSize, boot.TSCHz)
+	report.machine(len(cores), int64(own.Pages+own.Overhead)*abi.PageSize, boot.TSCHz, own.MainTSC)
 	l := &machineLauncher{files: files, platform: platform, seeds: rand.NewChaCha8(seed(boot))}
 	s := newSupervisor(m, parallel, cores, newMemory(own.Pages, own.Given), l, report, boot.TSCHz)
 	before, err := readBooks()
@@ -164,13 +164,6 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Files)
 		}
 	}
-	if spec.NIC {
-		d, err := freeFunction()
-		if err != nil {
-			return nil, err
-		}
-		cfg.Devices = []abi.DeviceGrant{d}
-	}
 	for i := 0; i < len(cfg.Seed); i += 8 {
 		for k, v := 0, l.seeds.Uint64(); k < 8; k++ {
 			cfg.Seed[i+k] = byte(v >> (8 * k))
@@ -181,20 +174,6 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 		return nil, explain(err)
 	}
 	return c, nil
-}
-
-// freeFunction is a network function that nobody has.
-func freeFunction() (abi.DeviceGrant, error) {
-	own, err := container.OwnDevices()
-	if err != nil {
-		return abi.DeviceGrant{}, err
-	}
-	for _, d := range own {
-		if d.Kind == abi.DeviceIGBVF {
-			return d, nil
-		}
-	}
-	return abi.DeviceGrant{}, errors.New("no network function is free: the machine has none, or other containers hold them all")
 }
 
 // explain adds what to do about the one error that a user can cause.

@@ -100,10 +100,10 @@ func (r *reporter) send(ev api.Event) {
 	r.events.Write(append(b, '\n'))
 }
 
-// machine says what there is.
-func (r *reporter) machine(cpus int, memory int64, tscHz uint64) {
+// machine says what there is, and when root began.
+func (r *reporter) machine(cpus int, memory int64, tscHz, mainTSC uint64) {
 	version := json.RawMessage(strconv.Itoa(api.Version))
-	r.send(api.Event{Event: api.EventMachine, Version: version, CPUs: cpus, Memory: memory, TSCHz: tscHz})
+	r.send(api.Event{Event: api.EventMachine, Version: version, CPUs: cpus, Memory: memory, TSCHz: tscHz, MainTSC: mainTSC})
 }
 
 // exitEvent describes the end of a container that ran.

@@ -169,6 +169,25 @@ type outcome struct {
 // boot runs a machine to its end. A machine that fails fails the test, and its console is printed.
 func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	t.Helper()
+	o := &outcome{t: t, containers: map[string]*end{}, console: new(bytes.Buffer)}
+	config := hw.config(o.console)
+	config.Image = machineImage(t, hw, guests)
+	resets := filepath.Join(t.TempDir(), "resets")
+	config.ExtraArgs = []string{"-d", "cpu_reset", "-D", resets}
+	ctx, cancel := hw.limit(t)
+	defer cancel()
+	var err error
+	if o.code, err = machine.Run(ctx, config, o.handle); err != nil {
+		t.Fatalf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
+	}
+	lost := o.done.Lost
+	o.check(lost != nil && *lost == api.Lost{}, "not all resources came back at the end: %+v", lost)
+	return o
+}
+
+// machineImage makes an image with guests in it and returns its file.
+func machineImage(t testing.TB, hw hardware, guests []*guest) string {
+	t.Helper()
 	parts := system(t)
 	m := &manifest.Manifest{Version: manifest.Version}
 	if hw.parallel > 0 {
@@ -195,25 +214,16 @@ func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &outcome{t: t, containers: map[string]*end{}, console: new(bytes.Buffer)}
-	ctx, cancel := hw.limit(t)
-	defer cancel()
-	config := hw.config(bootable(t, parts.Kernel, packed), o.console)
-	resets := filepath.Join(t.TempDir(), "resets")
-	config.ExtraArgs = []string{"-d", "cpu_reset", "-D", resets}
-	if o.code, err = machine.Run(ctx, config, o.handle); err != nil {
-		t.Fatalf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
-	}
-	lost := o.done.Lost
-	o.check(lost != nil && *lost == api.Lost{}, "not all resources came back at the end: %+v", lost)
-	return o
+	return bootable(t, hw, parts.Kernel, packed)
 }
 
 // bootable writes an image with a program on the bare platform, which is the nonkernel nearly always.
-func bootable(t testing.TB, nonkernel, packed []byte, args ...string) string {
+func bootable(t testing.TB, hw hardware, nonkernel, packed []byte) string {
 	t.Helper()
-	options := image.Options{Args: args}
-	rand.Read(options.Seed[:])
+	var options image.Options
+	if !hw.icount { // what is counted must be the same every time
+		rand.Read(options.Seed[:])
+	}
 	file := filepath.Join(t.TempDir(), "machine.elf")
 	f, err := os.Create(file)
 	if err == nil {
@@ -247,8 +257,8 @@ func (hw hardware) limit(t testing.TB) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(t.Context(), d, fmt.Errorf("the machine was not done after %v", d))
 }
 
-func (hw hardware) config(image string, console io.Writer) machine.Config {
-	return machine.Config{CPUs: hw.cpus, Memory: hw.memory, Icount: hw.icount, Image: image, Console: console}
+func (hw hardware) config(console io.Writer) machine.Config {
+	return machine.Config{CPUs: hw.cpus, Memory: hw.memory, Icount: hw.icount, Console: console}
 }
 
 // handle takes an event of the machine.
