@@ -106,8 +106,8 @@ func (f *Function) Interrupt(n int, entry int, v Vector) error {
 	return nil
 }
 
-// routeCauses tells the device which interrupt each queue raises, and to clear a cause by itself when it has raised it. Interrupts
-// stay disabled: Wait enables them.
+// routeCauses tells the device which interrupt each queue raises, and to clear and mask a cause by itself when it has raised it, so
+// that a burst raises one. Interrupts stay disabled: Wait enables them.
 func (f *Function) routeCauses() {
 	ivar, clear := uint32(0), uint32(0)
 	for i, q := range f.queues {
@@ -120,6 +120,7 @@ func (f *Function) routeCauses() {
 	if clear != 0 {
 		f.regs.Write32(igb.VTIVAR, ivar)
 		f.regs.Write32(igb.VTEIAC, clear)
+		f.regs.Write32(igb.VTEIAM, clear)
 	}
 }
 

@@ -155,9 +155,10 @@ func echo(q *nic.Queue) func() int {
 
 // TestRun: frames at all moments, none lost, whatever the loop was just about to do. A lost wake-up would show as a time-out.
 func TestRun(t *testing.T) {
-	for name, setting := range map[string]nic.Setting{"latency": nic.Latency, "throughput": nic.Throughput, "sleepy": {Batch: 1}} {
+	for name, setting := range map[string]nic.Setting{"latency": nic.Latency, "throughput": nic.Throughput, "sleepy": {Batch: 1}, "no mask": {Batch: 1}} {
 		t.Run(name, func(t *testing.T) {
 			r, _ := interruptRig(t, nic.Config{Setting: setting})
+			r.d.NoMask = name == "no mask"
 			var sent atomic.Int64
 			r.d.OnSend = func(int, []byte) { sent.Add(1) }
 			ctx, stop := context.WithCancel(t.Context())

@@ -16,14 +16,18 @@ const (
 // Device is the function. The exported fields are to be set before it is used; hooks are called with the device locked, so they must
 // not call it.
 type Device struct {
-	OnSend                        func(queue int, frame []byte)                     // a frame left; the bytes are valid during the call
-	OnRaise                       func(entry int)                                   // an interrupt was sent
-	OnReceiveBuffer, OnSendBuffer func(addr uint64)                                 // a buffer is filled, or transmitted
-	MangleRx                      func(slot uint32, lo, hi uint64) (uint64, uint64) // changes what is reported of a received frame
-	MangleTx                      func(head uint32) uint32                          // changes what head write-back writes
-	Late                          bool                                              // transmit only when Complete is called
-	NoPadding                     bool                                              // deliver frames shorter than 60 bytes as they are
-	MaxFrame                      int                                               // longest frame received, without check sequence; 0 = 1514
+	OnSend  func(queue int, frame []byte) // a frame left; the bytes are valid during the call
+	OnRaise func(entry int)               // an interrupt was sent
+	// A buffer is filled, or transmitted.
+	OnReceiveBuffer, OnSendBuffer func(addr uint64)
+	// What is reported of a received frame, and what is written as the position of transmission, can be changed by the way.
+	MangleRx func(slot uint32, lo, hi uint64) (uint64, uint64)
+	MangleTx func(head uint32) uint32
+
+	Late      bool // transmit only when Complete is called
+	NoMask    bool // ignore VTEIAM, as QEMU does
+	NoPadding bool // deliver frames shorter than 60 bytes as they are
+	MaxFrame  int  // longest frame received, without check sequence; 0 = 1514
 
 	mu     sync.Mutex
 	regs   map[uint32]uint32 // guarded by mu, as all below
@@ -35,6 +39,7 @@ type Device struct {
 	eicr   uint32
 	eims   uint32
 	eiac   uint32
+	eiam   uint32
 	frame  []byte // scratch: the frame being transmitted
 	stats  Stats
 }
@@ -120,7 +125,7 @@ func (d *Device) Reset() {
 func (d *Device) reset() {
 	clear(d.regs)
 	d.queues = [Queues]queue{}
-	d.eicr, d.eims, d.eiac = 0, 0, 0
+	d.eicr, d.eims, d.eiac, d.eiam = 0, 0, 0, 0
 }
 
 // Remove stops the function from decoding addresses: registers read as value, which is 0 in QEMU and all ones on hardware.

@@ -7,6 +7,7 @@ const (
 	vteims  = 0x1524
 	vteimc  = 0x1528
 	vteiac  = 0x152c
+	vteiam  = 0x1530
 	vteicr  = 0x1580
 	vteitr  = 0x1680
 	vtivar  = 0x1700
@@ -71,6 +72,8 @@ func (d *Device) Write32(offset, value uint32) {
 		d.eims &^= value
 	case vteiac:
 		d.eiac |= value & allBits
+	case vteiam:
+		d.eiam = value & allBits
 	case vteicr:
 		d.eicr &^= value
 	case vtivar:
@@ -122,7 +125,7 @@ func (d *Device) raise(causes uint32) {
 	d.fire(fresh)
 }
 
-// fire sends interrupts, and clears their causes when the driver wants that.
+// fire sends interrupts, and clears their causes and masks them when the driver wants that.
 func (d *Device) fire(causes uint32) {
 	for entry := range Entries {
 		if causes>>entry&1 == 0 {
@@ -130,6 +133,9 @@ func (d *Device) fire(causes uint32) {
 		}
 		d.stats.Interrupts++
 		d.eicr &^= 1 << entry & d.eiac
+		if !d.NoMask {
+			d.eims &^= 1 << entry & d.eiam
+		}
 		if d.OnRaise != nil {
 			d.OnRaise(entry)
 		}

@@ -1,6 +1,7 @@
 package nictest
 
 import (
+	"encoding/binary"
 	"os"
 	"time"
 )
@@ -23,8 +24,15 @@ func (v *Vector) Raise() {
 	_, _ = v.w.Write(one[:]) // fails only when the test is over
 }
 
-// Read waits for an interrupt.
-func (v *Vector) Read(b []byte) (int, error) { return v.r.Read(b) }
+// Read waits for an interrupt and gives how many there were, little-endian, as metal.OpenVector has it.
+func (v *Vector) Read(b []byte) (int, error) {
+	var all [4096]byte
+	n, err := v.r.Read(all[:])
+	if err != nil {
+		return 0, err
+	}
+	return copy(b, binary.LittleEndian.AppendUint64(nil, uint64(n/8))), nil
+}
 
 // SetReadDeadline bounds Read.
 func (v *Vector) SetReadDeadline(t time.Time) error { return v.r.SetReadDeadline(t) }
