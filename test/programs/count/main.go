@@ -92,8 +92,6 @@ func ticks(f func()) uint64 {
 	return metal.TSC() - start
 }
 
-var sink any
-
 func sieve() {
 	const limit = 1 << 20
 	composite := make([]bool, limit)
@@ -107,7 +105,7 @@ func sieve() {
 			composite[m] = true
 		}
 	}
-	sink = count
+	runtime.KeepAlive(count)
 }
 
 func hash() {
@@ -116,7 +114,7 @@ func hash() {
 		sum := sha256.Sum256(block)
 		block[i] = sum[0]
 	}
-	sink = block[0]
+	runtime.KeepAlive(block[0])
 }
 
 func sortNumbers() {
@@ -129,7 +127,7 @@ func sortNumbers() {
 		}
 		slices.Sort(numbers)
 	}
-	sink = numbers[0]
+	runtime.KeepAlive(numbers[0])
 }
 
 func mandelbrot() {
@@ -147,7 +145,7 @@ func mandelbrot() {
 			}
 		}
 	}
-	sink = inside
+	runtime.KeepAlive(inside)
 }
 
 func encode() {
@@ -168,7 +166,7 @@ func encode() {
 			panic(err)
 		}
 	}
-	sink = list
+	runtime.KeepAlive(list)
 }
 
 func garbage() {
@@ -181,7 +179,7 @@ func garbage() {
 		return &node{grow(depth - 1), grow(depth - 1)}
 	}
 	for range 20 {
-		sink = grow(13)
+		runtime.KeepAlive(grow(13))
 	}
 }
 
