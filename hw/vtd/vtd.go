@@ -48,6 +48,8 @@ const (
 // Bits and fields of CAP. 11.4.2.
 const (
 	CapRWBF    = 1 << 4  // write buffers must be flushed by WBF
+	CapPLMR    = 1 << 5  // PMEN can protect low memory
+	CapPHMR    = 1 << 6  // and high memory
 	CapCM      = 1 << 7  // caching mode: absent entries are cached, too
 	CapWidth39 = 1 << 9  // SAGAW: 3 levels
 	CapWidth48 = 1 << 10 // SAGAW: 4 levels
