@@ -19,6 +19,7 @@ import (
 	"nom.dev/nom/abi/layout"
 	"nom.dev/nom/kernel/container"
 	"nom.dev/nom/kernel/core"
+	"nom.dev/nom/kernel/devices"
 	"nom.dev/nom/metal"
 )
 
@@ -64,6 +65,15 @@ func run(boot *abi.BootPage) error {
 	root, err := makeRoot(k, boot, files)
 	if err != nil {
 		return fmt.Errorf("making the root container: %w", err)
+	}
+	set, list, err := devices.Open(m, boot, bug)
+	switch {
+	case err == nil:
+		k.AddDevices(set, list)
+		go set.Report()
+		fmt.Printf("nom: %d network functions for containers\n", len(list))
+	default:
+		fmt.Printf("nom: %v\n", err)
 	}
 	total, _ := k.Memory()
 	fmt.Printf("nom: %d cores, %d MiB for containers, TSC %d MHz\n", boot.NumCPUs, total*abi.PageSize>>20, boot.TSCHz/1_000_000)

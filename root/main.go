@@ -164,6 +164,13 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Files)
 		}
 	}
+	if spec.NIC {
+		d, err := freeFunction()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Devices = []abi.DeviceGrant{d}
+	}
 	for i := 0; i < len(cfg.Seed); i += 8 {
 		for k, v := 0, l.seeds.Uint64(); k < 8; k++ {
 			cfg.Seed[i+k] = byte(v >> (8 * k))
@@ -174,6 +181,20 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 		return nil, explain(err)
 	}
 	return c, nil
+}
+
+// freeFunction is a network function that nobody has.
+func freeFunction() (abi.DeviceGrant, error) {
+	own, err := container.OwnDevices()
+	if err != nil {
+		return abi.DeviceGrant{}, err
+	}
+	for _, d := range own {
+		if d.Kind == abi.DeviceIGBVF {
+			return d, nil
+		}
+	}
+	return abi.DeviceGrant{}, errors.New("no network function is free: the machine has none, or other containers hold them all")
 }
 
 // explain adds what to do about the one error that a user can cause.

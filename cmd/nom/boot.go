@@ -61,6 +61,7 @@ func boot(a *app, args []string) error {
 	}
 	defer closeConsole()
 	config.Image = filepath.Join(tmp, "machine.elf")
+	config.Netdev = cf.nic
 	if err := p.bootable(config.Image, containers, 0); err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type containerFlags struct {
 	vcpus     int
 	memory    quantity
 	dedicated bool
+	nic       string
 	tags      string
 	fs        *pflag.FlagSet
 }
@@ -75,6 +76,7 @@ func (c *containerFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&c.envFiles, "env-file", nil, "read variables from a `file`, one a line")
 	fs.IntVar(&c.vcpus, "vcpus", 0, "virtual processors of each container; default: the machine decides")
 	fs.Var(&c.memory, "container-memory", "memory of each container; default: the machine decides")
+	fs.StringVar(&c.nic, "nic", "", "give the machine a network card on this QEMU -netdev `backend`, and each container a function of it")
 	fs.BoolVar(&c.dedicated, "dedicated", false, "give each container cores of its own; default: the machine decides")
 	fs.StringVar(&c.tags, "tags", "", "comma-separated build `tags`")
 }

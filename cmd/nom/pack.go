@@ -35,7 +35,7 @@ func (c *containerFlags) containers(programs []program, args []string) ([]*conta
 	for _, p := range programs {
 		out = append(out, &container{pkg: p.pkg, elf: p.file, Container: manifest.Container{
 			Name: p.name, Args: append([]string{p.name}, args...), Env: env, Memory: uint64(c.memory), VCPUs: c.vcpus,
-			Dedicated: dedicated, Restart: string(c.restart),
+			Dedicated: dedicated, Restart: string(c.restart), NIC: c.nic != "",
 		}})
 	}
 	return out, nil

@@ -99,6 +99,9 @@ func New(memory uint64, source Source) (*Tables, error) {
 	return &Tables{Root: root, Count: 1, memory: memory, source: source}, nil
 }
 
+// Memory is the size of the guest-physical space, in bytes.
+func (t *Tables) Memory() uint64 { return t.memory }
+
 // index is the place of gpa in a table of level l: 3 is the top, 0 the last.
 func index(gpa uint64, l int) int { return int(gpa >> (12 + 9*l) & 511) }
 

@@ -53,12 +53,14 @@ func Open(n int, c Config) (*Function, error) {
 	return f, nil
 }
 
-// pages is memory that the device reaches at the address where the container has it.
+// pages is memory that the device reaches at the address where the container has it. It is touched: the container owns a page,
+// and the device reaches it, from the first time that a processor writes there.
 func pages(bytes int) (Memory, error) {
 	p, err := metal.Pages(bytes / pageSize)
 	if err != nil {
 		return Memory{}, err
 	}
+	metal.Zero(p.Bytes())
 	return Memory{p.Bytes(), p.Addr}, nil
 }
 

@@ -1,0 +1,246 @@
+// Package devices is the nonkernel's hand on real devices: it finds the machine's IOMMU and network card at boot, and does for
+// package container what a function needs that changes hands.
+//
+// It is made of packages that know the hardware (kernel/pci, kernel/iommu) and adds only who has what. It drives no data: a
+// function's queues belong to its container. It must never let a function reach memory before the IOMMU holds it, nor hand one
+// on that has not been reset.
+package devices
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/hw/acpi"
+	"nom.dev/nom/hw/igb"
+	hwpci "nom.dev/nom/hw/pci"
+	"nom.dev/nom/kernel/container"
+	"nom.dev/nom/kernel/core"
+	"nom.dev/nom/kernel/iommu"
+	"nom.dev/nom/kernel/pci"
+	"nom.dev/nom/metal"
+)
+
+// Set is all devices that containers can hold. Its methods are called with the kernel's lock held.
+type Set struct {
+	m         *core.Machine
+	unit      iommu.Unit
+	card      *card
+	functions []*function
+	domains   map[*container.Container]*domain
+	vectors   []vectors // by core
+	apic      []uint32  // by core
+	bug       func(error)
+}
+
+// domain is what the functions of one container reach.
+type domain struct {
+	*iommu.Domain
+	users int
+}
+
+// Map makes memory reachable, at once: a present entry that was absent needs a flush on some units only, and Flush knows.
+func (d *domain) Map(gpa, pa, size uint64, write bool) error {
+	if err := d.Domain.Map(gpa, pa, size, write); err != nil {
+		return err
+	}
+	return d.Flush()
+}
+
+// ErrNone says that the machine has nothing to give away.
+var ErrNone = errors.New("no devices for containers")
+
+// where devices below 4 GiB may be put: above the configuration space, below the I/O APIC.
+var hole = hwpci.Window{Base: 0xc000_0000, Limit: 0xfdff_ffff}
+
+// Open takes the IOMMU and the network card over. ErrNone, wrapped, is for a machine that has not both.
+func Open(m *core.Machine, boot *abi.BootPage, bug func(error)) (*Set, []*container.Device, error) {
+	units, problem := acpi.Find(memory, boot.RSDP, acpi.SigDMAR)
+	spaces, problem2 := acpi.Find(memory, boot.RSDP, acpi.SigMCFG)
+	space, ok := spaces.ConfigSpace(0)
+	base, ok2 := unitBase(units)
+	if problem != 0 || problem2 != 0 || !ok || !ok2 {
+		return nil, nil, fmt.Errorf("the machine has no IOMMU: %w", ErrNone)
+	}
+	buses, err := pci.Scan(pci.Options{
+		Config: pci.ECAM{Memory: registers{}, Space: space}, Memory: registers{}, Clock: clock{}, First: space.First, Last: space.Last, Free: hole,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	cards := buses.Find(igb.Vendor, igb.Device)
+	if len(cards) == 0 {
+		return nil, nil, fmt.Errorf("the machine has no network card with virtual functions: %w", ErrNone)
+	}
+	unit, err := iommu.OpenVTD(iommu.VTDOptions{Base: base, Memory: registers{}, Clock: clock{}, Pages: pages{m}})
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &Set{m: m, unit: unit, domains: make(map[*container.Container]*domain), bug: bug}
+	for i := range int(boot.NumCPUs) {
+		id, err := metal.Stat(apicID, uint64(i))
+		if err != nil {
+			return nil, nil, err
+		}
+		s.apic = append(s.apic, uint32(id))
+		s.vectors = append(s.vectors, vectors{})
+	}
+	if s.card, err = openCard(cards[0]); err != nil {
+		return nil, nil, err
+	}
+	var list []*container.Device
+	for i, vf := range s.card.functions {
+		f := &function{pci: vf, number: i}
+		f.device = &container.Device{
+			ID: uint32(i), Kind: abi.DeviceIGBVF, BAR: vf.BARs[0].Base, BARSize: vf.BARs[0].Size,
+			Vectors: uint32(min(vf.Vectors(), igb.VFVectors)), MaxFrame: maxFrame, MAC: s.card.mac(i), Backend: f,
+		}
+		s.functions = append(s.functions, f)
+		list = append(list, f.device)
+	}
+	m.SetHooks(core.Hooks{Retime: s.retime, Shootdown: s.shootdown})
+	return s, list, nil
+}
+
+// unitBase is where the registers of the IOMMU are that covers the card: the one that covers all devices, or the only one.
+func unitBase(t acpi.Table) (base uint64, ok bool) {
+	dmar, ok := t.DMAR()
+	if !ok {
+		return 0, false
+	}
+	units := 0
+	for r, at, ok := dmar.Next(0); ok; r, at, ok = dmar.Next(at) {
+		if r.Type != acpi.DMARUnit {
+			continue
+		}
+		if r.All {
+			return r.Base, true
+		}
+		base = r.Base
+		units++
+	}
+	return base, units == 1
+}
+
+// function is one virtual function.
+type function struct {
+	device *container.Device
+	pci    *pci.Function
+	number int
+	busy   chan struct{} // closed when a reset that goes on is over; nil = it can be given away
+	failed error         // a reset that did not work: nobody gets it any more
+	entry  [igb.VFVectors]entry
+}
+
+// ready says whether f can be given away.
+func (f *function) ready() error {
+	if f.busy != nil {
+		select {
+		case <-f.busy:
+			f.busy = nil
+		default:
+			return errors.New("it is being reset")
+		}
+	}
+	return f.failed
+}
+
+// Attach lets d reach the memory of its holder.
+func (s *Set) Attach(d *container.Device) (container.DMA, error) {
+	f := d.Backend.(*function)
+	if err := f.ready(); err != nil {
+		return nil, err
+	}
+	c := d.Holder()
+	dom := s.domains[c]
+	if dom == nil {
+		n, err := s.unit.NewDomain(c.Name, c.Tables.Memory(), pages{s.m})
+		if err != nil {
+			return nil, err
+		}
+		dom = &domain{Domain: n}
+		s.domains[c] = dom
+	}
+	if err := s.unit.Attach(f.pci.RID, dom.Domain); err != nil {
+		s.leave(c, dom)
+		return nil, err
+	}
+	dom.users++
+	if err := f.pci.Start(true); err != nil {
+		s.Detach(d)
+		return nil, err
+	}
+	f.pci.EnableVectors(true)
+	s.card.open(f.number)
+	return dom, nil
+}
+
+// Detach stops d for good before it returns; the reset goes on, and until it is over nobody gets the function.
+func (s *Set) Detach(d *container.Device) {
+	f := d.Backend.(*function)
+	for i := range f.entry {
+		s.unplace(f, i)
+		f.entry[i] = entry{}
+	}
+	f.pci.Stop()
+	s.card.close(f.number)
+	if err := errors.Join(s.unit.Detach(f.pci.RID), s.unit.Unroute(f.pci.RID)); err != nil {
+		f.failed = err
+		s.bug(fmt.Errorf("taking %v from %q: %w", f.pci, d.Holder().Name, err))
+	}
+	if dom := s.domains[d.Holder()]; dom != nil {
+		dom.users--
+		s.leave(d.Holder(), dom)
+	}
+	done := make(chan struct{})
+	f.busy = done
+	go func() {
+		if err := f.pci.Reset(); err != nil {
+			f.failed = err
+			fmt.Printf("nom: %v is out of use: %v\n", f.pci, err)
+		}
+		s.card.clean(f.number)
+		close(done)
+	}()
+}
+
+// leave closes a domain that nothing uses any more.
+func (s *Set) leave(c *container.Container, dom *domain) {
+	if dom.users > 0 {
+		return
+	}
+	delete(s.domains, c)
+	for {
+		done, err := dom.Close(1 << 30)
+		if err != nil {
+			s.bug(fmt.Errorf("closing the domain of %q: %w", c.Name, err))
+			return
+		}
+		if done {
+			return
+		}
+	}
+}
+
+// shootdown returns when no function of c reaches what was unmapped.
+func (s *Set) shootdown(c *container.Container) {
+	if dom := s.domains[c]; dom != nil {
+		if err := dom.Flush(); err != nil {
+			s.bug(err)
+		}
+	}
+}
+
+// Report prints what the IOMMU blocked, from time to time; it never returns.
+func (s *Set) Report() {
+	const most = 4 // lines a round: who floods learns nothing from more
+	for range time.Tick(100 * time.Millisecond) {
+		n := 0
+		s.unit.Faults(func(f iommu.Fault) {
+			if n++; n <= most {
+				fmt.Printf("nom: %v\n", f)
+			}
+		})
+	}
+}
