@@ -11,13 +11,13 @@ import (
 )
 
 // quiet is a simulated machine whose runners do not run by themselves.
-func quiet(t *testing.T, vcpus int) (*stressMachine, *Machine, *container.Container) {
+func quiet(t *testing.T, vcpus, started int) (*stressMachine, *Machine, *container.Container) {
 	s := newStressMachine(t)
 	m, err := newMachine(s, stressCores, fakeHz)
 	if err != nil {
 		t.Fatal(err)
 	}
-	root := bootFake(t, m, stressCores, vcpus, vcpus, func(m *Machine) container.Machine { return watched{m, s} })
+	root := bootFake(t, m, stressCores, vcpus, started, func(m *Machine) container.Machine { return watched{m, s} })
 	for i, r := range m.runners {
 		r.hw = s.cores[i]
 	}
@@ -26,7 +26,7 @@ func quiet(t *testing.T, vcpus int) (*stressMachine, *Machine, *container.Contai
 
 // TestWhoIsInside: of runners that want the same vCPU one gets it, and a kick finds that one.
 func TestWhoIsInside(t *testing.T) {
-	_, m, root := quiet(t, 1)
+	_, m, root := quiet(t, 1, 1)
 	u := root.VCPUs[0].Backend.(*vcpu)
 	var inside atomic.Int32
 	var wrong, crowd, entries atomic.Int64
@@ -63,7 +63,7 @@ func TestWhoIsInside(t *testing.T) {
 
 // TestHandledElsewhere: a core that was told to run a vCPU does not enter it while another core still answers its last exit.
 func TestHandledElsewhere(t *testing.T) {
-	s, m, root := quiet(t, 2)
+	s, m, root := quiet(t, 2, 2)
 	v := root.VCPUs[1]
 	u := v.Backend.(*vcpu)
 	first, second := m.runners[1], m.runners[2]
@@ -93,7 +93,7 @@ func TestHandledElsewhere(t *testing.T) {
 
 // TestEnded: who has ended is not entered, and a guest that is inside is out when FreeVCPU returns.
 func TestEnded(t *testing.T) {
-	_, m, root := quiet(t, 2)
+	_, m, root := quiet(t, 2, 2)
 	u := root.VCPUs[0].Backend.(*vcpu)
 	m.kernel.End(root, abi.EndExit, 0, 0)
 	if u.enter(m.runners[0]) {

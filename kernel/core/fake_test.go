@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"sync/atomic"
@@ -16,7 +17,7 @@ import (
 
 const (
 	ramBase  = 16 << 20
-	ramSize  = 40 << 20
+	ramSize  = 8 << 20
 	keptSize = 64 << 10 // of it, for the nonkernel itself
 	fakeHz   = 1_000_000_000
 	slotTime = fakeHz / 1_000_000 * abi.SlotMicros
@@ -110,13 +111,35 @@ func bootFake(t testing.TB, m *Machine, cores, vcpus, started int, wrap func(*Ma
 		t.Fatal(err)
 	}
 	for i := 1; i < started; i++ {
-		hypercall(t, root.VCPUs[0], m, abi.CallStartVCPU, uint64(i), scratch) // scratch holds zeros, which is as good as any
+		hypercall(t, root.VCPUs[0], m, abi.CallStartVCPU, uint64(i), zeros)
 	}
 	return root
 }
 
-// scratch is where root's calls find their arguments.
-const scratch = 0x2_0000
+// Where root's calls find their arguments: a ContainerSpec, and a VCPUState of zeros, which is as good as any here.
+const (
+	scratch = 0x2_0000
+	zeros   = 0x3_0000
+)
+
+// writeSpec describes a small child of two vCPUs to CallCreate.
+func writeSpec(m *Machine, root *container.Container) error {
+	spec := abi.ContainerSpec{Version: abi.Version, VCPUs: 2, Pages: 64, Memory: 1 << 20}
+	raw, err := binary.Append(nil, binary.LittleEndian, &spec)
+	if err != nil {
+		return err
+	}
+	return m.kernel.CopyTo(root, scratch, raw)
+}
+
+// makeChild makes a child of root that has not started.
+func makeChild(t testing.TB, m *Machine, root *container.Container) uint64 {
+	t.Helper()
+	if err := writeSpec(m, root); err != nil {
+		t.Fatal(err)
+	}
+	return hypercall(t, root.VCPUs[0], m, abi.CallCreate, scratch)
+}
 
 // hypercall is a call of v that succeeds, made from outside of the guest.
 func hypercall(t testing.TB, v *container.VCPU, m *Machine, nr abi.Call, args ...uint64) uint64 {

@@ -89,7 +89,7 @@ func (r *runner) turn() {
 	v := k.Timetable().Pick(r.core, slot, r.runnable)
 	if u := r.yielded; u != nil {
 		r.yielded = nil
-		if v == nil && r.isRunnable(u.v) {
+		if v == nil && u.v.Core() == r.core && r.isRunnable(u.v) {
 			v = u.v
 		}
 	}
@@ -147,32 +147,31 @@ func earlier(a, b uint64) uint64 {
 	return a
 }
 
-// until is how long u may run now: to the next slot whose owner wants it, or to the timer of one who sleeps. What
-// else makes a vCPU runnable kicks the core.
+// until is how long u may run now: for ever while nobody else wants this core, else to the end of its own slots, or of this spare one. The
+// timer of one who sleeps ends it too. What else makes a vCPU runnable kicks the core.
 func (r *runner) until(u *vcpu, slot uint64) uint64 {
 	f := r.m.kernel.Timetable().Frame(r.core)
 	deadline := uint64(0)
 	if r.core == 0 {
 		deadline = r.m.kernel.NextTick()
 	}
-	if len(f.Holders()) == 1 {
-		return deadline
-	}
+	wanted := false
 	for _, v := range f.Holders() {
 		if o := v.Backend.(*vcpu); o != u {
 			deadline = earlier(deadline, o.alarm(r.now))
+			wanted = wanted || r.isRunnable(v)
 		}
 	}
-	if f.Slots[slot%abi.FrameSlots] != u.v {
-		return earlier(deadline, (slot+1)*r.m.slotTicks) // a spare slot
+	if !wanted {
+		return deadline
 	}
-	for i := uint64(1); i < abi.FrameSlots; i++ {
-		owner := f.Slots[(slot+i)%abi.FrameSlots]
-		if owner != u.v && (owner == nil || r.isRunnable(owner)) {
-			return earlier(deadline, (slot+i)*r.m.slotTicks)
+	end := slot + 1
+	if f.Slots[slot%abi.FrameSlots] == u.v {
+		for f.Slots[end%abi.FrameSlots] == u.v { // one at least is another's
+			end++
 		}
 	}
-	return deadline
+	return earlier(deadline, end*r.m.slotTicks)
 }
 
 // run enters u until an exit, and answers it.
@@ -225,7 +224,11 @@ func (r *runner) handle(u *vcpu, e svm.Exit) {
 			u.rax, u.answer, r.yielded = 0, true, u
 			return
 		}
+		due := k.NextTick()
 		res := k.Hypercall(v, e.Call, e.Args)
+		if r.core != 0 && k.NextTick() != due {
+			_ = r.hw.kick(0) // which calls Tick, and may sleep beyond the new deadline
+		}
 		u.rax, u.answer = res.RAX, !res.Exit
 	case svm.KindPageFault:
 		k.PageFault(v, e.GPA, e.Code)

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -327,9 +326,7 @@ func (x *stress) try(nr abi.Call, args ...uint64) (uint64, bool) {
 
 // child makes a child with two vCPUs, of which one starts, on slots of root's.
 func (x *stress) child() (uint64, *container.Container) {
-	spec := abi.ContainerSpec{Version: abi.Version, VCPUs: 2, Pages: 64, Memory: 1 << 20}
-	raw, _ := binary.Append(nil, binary.LittleEndian, &spec)
-	if err := x.m.kernel.CopyTo(x.root, scratch, raw); err != nil {
+	if err := writeSpec(x.m, x.root); err != nil {
 		x.fail("%v", err)
 		return 0, nil
 	}
@@ -337,11 +334,8 @@ func (x *stress) child() (uint64, *container.Container) {
 	if !ok {
 		return 0, nil
 	}
-	if err := x.m.kernel.CopyTo(x.root, scratch, make([]byte, len(raw))); err != nil {
-		x.fail("%v", err)
-	}
 	x.try(abi.CallGrantCore, id, 0, x.rand.Uint64N(stressCores), 1<<x.rand.Uint64N(abi.FrameSlots))
-	x.try(abi.CallStart, id, scratch)
+	x.try(abi.CallStart, id, zeros)
 	var made *container.Container
 	x.m.kernel.Containers(func(c *container.Container) {
 		if c.Parent == x.root && uint64(c.ID) == id {
