@@ -12,7 +12,7 @@ SOAKTIME   ?= 10m
 FUZZTIME   ?= 30s
 
 .DELETE_ON_ERROR:
-.PHONY: all help nom system qemu run test check unit soak fuzz clean
+.PHONY: all help nom system qemu run test check unit soak gotests fuzz clean
 
 all: nom system ## build bin/nom and the parts of the system
 
@@ -48,6 +48,9 @@ unit: system ## the tests, of which some boot machines
 
 soak: qemu system ## mixed work on machines of 1, 2 and 4 processors, for SOAKTIME each (10m); all attacks
 	NOM_SYSTEM=$(abspath $(BIN)/system) NOM_SOAK=$(SOAKTIME) $(GO) test -count=1 -timeout 0 -v -run "Soak|Hostile" ./test/...
+
+gotests: qemu system ## Go's own tests in containers: all packages of which they must pass
+	NOM_SYSTEM=$(abspath $(BIN)/system) NOM_GOTESTS=all $(GO) test -count=1 -timeout 1h -v -run GoPackages ./test
 
 fuzz: ## every fuzz target, for FUZZTIME each (30s)
 	@scripts/fuzz.sh $(FUZZTIME)
