@@ -10,7 +10,7 @@ func TestRegisters(t *testing.T) {
 	}{
 		{"RAL(0)", RAL(0), 0x5400}, {"RAH(1)", RAH(1), 0x540c}, {"RAL(15)", RAL(15), 0x5478}, {"RAL(16)", RAL(16), 0x54e0}, {"RAH(23)", RAH(23), 0x551c},
 		{"VMOLR(7)", VMOLR(7), 0x5aec}, {"VMVIR(1)", VMVIR(1), 0x3704}, {"VLVF(31)", VLVF(31), 0x5d7c}, {"VFTA(127)", VFTA(127), 0x57fc},
-		{"MTA(127)", MTA(127), 0x53fc}, {"PSRTYPE(1)", PSRTYPE(1), 0x5484}, {"RETA(31)", RETA(31), 0x5c7c}, {"RSSRK(9)", RSSRK(9), 0x5ca4},
+		{"MTA(127)", MTA(127), 0x53fc}, {"UTA(127)", UTA(127), 0xa1fc}, {"PSRTYPE(1)", PSRTYPE(1), 0x5484}, {"RETA(31)", RETA(31), 0x5c7c}, {"RSSRK(9)", RSSRK(9), 0x5ca4},
 		{"EITR(24)", EITR(24), 0x16e0}, {"IVAR(7)", IVAR(7), 0x171c}, {"P2VMAILBOX(2)", P2VMAILBOX(2), 0xc08}, {"VMBMEM(7, 15)", VMBMEM(7, 15), 0x9fc},
 		{"PVTCTRL(7)", PVTCTRL(7), 0x10700}, {"PVFGOTC(1)", PVFGOTC(1), 0x10134}, {"PVTEIMC(0)", PVTEIMC(0), 0x10028}, {"PVTEIAC(0)", PVTEIAC(0), 0x1002c},
 		{"PVTEICR(3)", PVTEICR(3), 0x10380}, {"PVFGPRC(0)", PVFGPRC(0), 0x10010}, {"PVFGPTC(0)", PVFGPTC(0), 0x10014}, {"PVFGORC(0)", PVFGORC(0), 0x10018},
@@ -83,6 +83,20 @@ func TestRateLimit(t *testing.T) {
 	} {
 		if got := RateLimit(c.link, c.rate); got != c.want {
 			t.Errorf("RateLimit(%d, %d) = %#x, want %#x", c.link, c.rate, got, c.want)
+		}
+	}
+}
+
+func TestOwnCauses(t *testing.T) {
+	for _, c := range []struct {
+		vf, ivar uint32
+		want     bool
+	}{
+		{0, 0, true}, {0, 0x9796, true}, {0, 0x98, true}, {0, 0x99, false}, {1, 0x96, false}, {1, 0x9500_0093, true}, {1, 0x9600_0093, false},
+		{1, 0x1600_0093, true}, {7, 0x81, true}, {7, 0x80, false}, {7, 0x84, false},
+	} {
+		if got := OwnCauses(c.vf, c.ivar); got != c.want {
+			t.Errorf("OwnCauses(%d, %#x) = %v, want %v", c.vf, c.ivar, got, c.want)
 		}
 	}
 }

@@ -69,6 +69,7 @@ const (
 func RAL(n uint32) uint32        { return ra(n) }
 func RAH(n uint32) uint32        { return ra(n) + 4 }
 func MTA(n uint32) uint32        { return 0x5200 + 4*n } // 128: multicast hash
+func UTA(n uint32) uint32        { return 0xa000 + 4*n } // 128: unicast hash
 func VFTA(n uint32) uint32       { return 0x5600 + 4*n } // 128: a bit for each VLAN
 func VLVF(n uint32) uint32       { return 0x5d00 + 4*n }
 func VMOLR(pool uint32) uint32   { return 0x5ad0 + 4*pool }
@@ -205,10 +206,17 @@ const (
 	VLVF_VIEN  = 1 << 31
 )
 
+// Bits of RXCSUM: checksums are checked, and descriptors have the RSS hash in the place of a raw checksum.
+const (
+	RXCSUM_IPOFL = 1 << 8
+	RXCSUM_TUOFL = 1 << 9
+	RXCSUM_PCSD  = 1 << 13
+)
+
 // Bits of MRQC, VT_CTL, RPLOLR, DTXSWC and GPIE.
 const (
 	MRQC_VMDQ     = 3 // queues by pool
-	MRQC_VMDQ_RSS = 5 // and both queues of it
+	MRQC_VMDQ_RSS = 5 // and both queues of it; the emulation has no RSS then
 	MRQC_TCPIPv4  = 1 << 16
 	MRQC_IPv4     = 1 << 17
 	MRQC_IPv6     = 1 << 20

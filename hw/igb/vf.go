@@ -89,3 +89,15 @@ const (
 // IVARValid and a vector are a byte of VTIVAR (receive queue 0 in 7:0, transmit queue 0 in 15:8, queue 1 above) and VTIVAR_MISC
 // (mailbox). The emulation sets bits there and never clears one, and ignores queue 1.
 const IVARValid = 0x80
+
+// OwnCauses says that an IVAR of the physical function sends the queues of a virtual function to its own interrupts alone. The emulation
+// lets a function name also those of the functions before it.
+func OwnCauses(vf, ivar uint32) bool {
+	for i := uint32(0); i < 32; i += 8 {
+		entry := ivar >> i & 0xff
+		if entry&IVARValid != 0 && Causes(vf)>>(entry&0x1f)&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
