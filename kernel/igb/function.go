@@ -16,6 +16,7 @@ type function struct {
 	limit     Limit
 	bytes     budget // to send
 	counters  Counters
+	counted   time.Duration  // when they were brought up to date
 	last      [numRaw]uint32 // what the controller's counters were
 }
 
@@ -156,8 +157,11 @@ func (p *PF) Poll() Events {
 			p.write(igb.VFLRE, reset&(1<<n))
 			continue
 		}
-		p.count(n)
-		p.police(n, now, &e)
+		if f.limit.BytesPerSecond != 0 || f.paused || now-f.counted >= countInterval {
+			p.count(n)
+			f.counted = now
+			p.police(n, now, &e)
+		}
 		if reset>>n&1 != 0 {
 			f.resets++
 			p.write(igb.VFLRE, 1<<n)

@@ -17,9 +17,12 @@ type Counters struct {
 	Paused                    uint64 // times that it had sent too much
 }
 
-// numRaw is how many counters the controller has for a function. They have 32 bits and wrap: at the link's speed in half a minute, so
-// Poll reads them.
-const numRaw = 9
+// numRaw is how many counters the controller has for a function. They have 32 bits and wrap, at the link's speed in half a minute: Poll
+// reads them in time.
+const (
+	numRaw        = 9
+	countInterval = 5 * time.Second
+)
 
 func (p *PF) readRaw(n int, raw *[numRaw]uint32) {
 	vf := uint32(n)

@@ -158,6 +158,9 @@ func TestEnableVFsFails(t *testing.T) {
 			} else {
 				t.Log(err)
 			}
+			if o.Config.Read32(0x100, 0x160+pci.SRIOVControl)&pci.SRIOVEnable != 0 {
+				t.Error("functions are left on")
+			}
 		})
 	}
 }
@@ -288,6 +291,55 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	m.Functions[0].EnableVectors(true)
+}
+
+// hostile is a configuration space in which everything is there and says what a fuzzer likes.
+type hostile []byte
+
+func (h hostile) Read32(rid RID, at uint32) uint32 {
+	v, x := uint32(0), uint64(rid)*pci.ConfigSize+uint64(at)
+	for i := range uint64(4) {
+		if len(h) > 0 {
+			v |= uint32(h[(x+i)%uint64(len(h))]) << (8 * i)
+		}
+	}
+	return v
+}
+
+func (hostile) Write32(RID, uint32, uint32) {}
+
+// FuzzScan scans machines that lie, and enables what they say is there: it must come to an end, inside of what is free.
+func FuzzScan(f *testing.F) {
+	f.Add([]byte{0x86, 0x80, 0xc9, 0x10, 0x07, 0x00, 0x10, 0x00, 1, 0, 4, 6, 0, 0, 0x81, 0})
+	f.Add([]byte{0x40, 0xff, 0x10, 0, 0, 0xff, 1})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		clock, _ := newFake(t)
+		free := pci.Window{Base: 0xc000_0000, Limit: 0xfebf_ffff}
+		m, err := Scan(Options{Config: hostile(b), Memory: flat{}, Clock: clock, Last: 2, Free: free})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, d := range m.Functions {
+			if i%50 != 0 {
+				continue
+			}
+			vfs, _ := d.EnableVFs(3)
+			for _, v := range vfs {
+				for _, bar := range v.BARs {
+					if bar.Size != 0 && (bar.Base < free.Base || bar.Base+bar.Size-1 > free.Limit) {
+						t.Fatalf("%v: placed at %+v", v, bar)
+					}
+				}
+			}
+			_ = d.Reset()
+			_ = d.SetVector(0, pci.Message{})
+		}
+		for _, size := range []uint64{1, 4096, 1 << 20, 1 << 30} {
+			if at, err := m.hole(size, 1<<20); err == nil && (at < free.Base || at+size-1 > free.Limit || at%(1<<20) != 0) {
+				t.Fatalf("%#x bytes at %#x", size, at)
+			}
+		}
+	})
 }
 
 func TestECAM(t *testing.T) {

@@ -46,14 +46,22 @@ func (m *Machine) hole(size, align uint64) (uint64, error) {
 	free := m.options.Free
 	at := (free.Base + align - 1) &^ (align - 1)
 	for _, w := range m.used() {
-		if size != 0 && at+size-1 < w.Base {
+		if w.Limit < w.Base { // a device says that it goes beyond the last address
+			w.Limit = ^uint64(0)
+		}
+		if w.Limit < at {
+			continue
+		}
+		if at+size-1 < w.Base {
 			break
 		}
-		if w.Limit >= at {
-			at = (w.Limit + align) &^ (align - 1)
+		if w.Limit >= free.Limit {
+			at = free.Limit + 1
+			break
 		}
+		at = (w.Limit + align) &^ (align - 1)
 	}
-	if size == 0 || size > 1<<32 || at+size-1 > free.Limit {
+	if size > 1<<32 || at+size-1 > free.Limit {
 		return 0, fmt.Errorf("pci: no %#x free bytes for devices in %#x to %#x: use fewer functions", size, free.Base, free.Limit)
 	}
 	return at, nil

@@ -57,6 +57,7 @@ func (f *Function) EnableVFs(n int) ([]*Function, error) {
 	for _, v := range vfs {
 		v.findCapabilities()
 		if v.express == 0 || v.read(v.express+pci.ExpressDevCap)&pci.DevCapFLR == 0 {
+			f.write(s+pci.SRIOVControl, 0)
 			return nil, fmt.Errorf("pci: virtual function %d of %v is not there, or cannot be reset: %w", v.Number, f, ErrUnsupported)
 		}
 		// The specification wires this bit to 0 and lets SRIOVMemory decide; QEMU has it the other way round.
