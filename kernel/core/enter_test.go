@@ -97,7 +97,7 @@ func TestEnded(t *testing.T) {
 	u := root.VCPUs[0].Backend.(*vcpu)
 	m.kernel.End(root, abi.EndExit, 0, 0)
 	if u.enter(m.runners[0]) {
-		t.Error("a vCPU whose container is ending was entered")
+		t.Fatal("a vCPU whose container is ending was entered")
 	}
 	if m.runners[0].isRunnable(root.VCPUs[0]) {
 		t.Error("a vCPU whose container is ending is runnable")
