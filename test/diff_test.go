@@ -3,6 +3,7 @@ package test
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -31,6 +32,10 @@ func TestSameOnLinux(t *testing.T) {
 	for _, deed := range []string{"panic", "goexit", "deadlock", "overflow", "concurrent", "divide", "write", "sigterm",
 		"environment", "pipe", "clock", "files"} {
 		cases = append(cases, run("test/programs/run", deed).named(deed))
+	}
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		l.Close()
+		cases = append(cases, run("test/programs/loopback"))
 	}
 	for _, g := range cases {
 		g.Env = []string{"HOME=/", "TZ=UTC"}

@@ -27,7 +27,6 @@ var goPackages = struct{ few, more []string }{
 
 // cannotPass are tests that need what there is not yet, by the reason.
 var cannotPass = map[string][]string{
-	"there is no network":       {"TestHTTPDecoding", "Example_compressingReader", "ExampleAfterFunc_connection"},
 	"a program has one process": {"TestMutexMisuse", "TestIssue76126"},
 }
 

@@ -13,13 +13,14 @@ const (
 	fdFile   // see files.go
 	fdPipeRead
 	fdPipeWrite
+	fdSocket // see socket.go
 )
 
 type descriptor struct {
 	kind  descriptorKind
 	flags uint64 // O_NONBLOCK and the like, as fcntl(F_GETFL) shows them
 	count uint64 // fdEvent, fdVector: what read returns
-	index uint64 // fdVector: vector; fdConsole: stream; fdFile: openFiles; fdPipeRead and fdPipeWrite: pipes
+	index uint64 // fdVector: vector; fdConsole: stream; fdFile: openFiles; fdPipeRead and fdPipeWrite: pipes; fdSocket: sockets
 
 	cloexec bool   // as F_GETFD shows it; there is no exec
 	polled  bool   // registered with the poller
@@ -175,6 +176,9 @@ func descriptorCall(f *frame, n uint64) (uint64, bool) {
 			return r, true
 		}
 	}
+	if r, ok := socketCall(f, n); ok {
+		return r, true
+	}
 	return fileCall(f, n)
 }
 
@@ -186,6 +190,8 @@ func closeDescriptor(d *descriptor) {
 		releaseFile(old.index)
 	case fdPipeRead, fdPipeWrite:
 		closePipe(&old)
+	case fdSocket:
+		releaseSocket(old.index)
 	}
 	for usedDescriptors > 3 && descriptors[usedDescriptors-1].kind == fdFree {
 		usedDescriptors--
@@ -250,10 +256,17 @@ func fcntl(d *descriptor, fd, cmd, arg uint64) uint64 {
 		if o := openFileOf(fd); o != nil {
 			return uint64(o.flags &^ fileInUse)
 		}
+		if d.kind == fdSocket {
+			return uint64(socketAt(d.index).flags) | oRDWR
+		}
 		return d.flags
 	case 4: // F_SETFL
 		if o := openFileOf(fd); o != nil {
 			o.flags = o.flags&^(oNonblock|oAppend) | uint32(arg)&(oNonblock|oAppend)
+			return 0
+		}
+		if d.kind == fdSocket {
+			socketAt(d.index).flags = uint32(arg) & oNonblock
 			return 0
 		}
 		d.flags = d.flags&^oNonblock | arg&oNonblock
@@ -291,7 +304,11 @@ func epollCtl(op, fd, event uint64) uint64 {
 		return errno(eBADF)
 	}
 	d := &descriptors[fd]
-	if d.kind != fdEvent && d.kind != fdVector && d.kind != fdPipeRead && d.kind != fdPipeWrite {
+	switch d.kind {
+	case fdEvent, fdVector, fdPipeRead, fdPipeWrite:
+	case fdSocket:
+		socketAt(d.index).watch = uint32(fd)
+	default:
 		return errno(ePERM) // always ready, as Linux says of files
 	}
 	if op == 2 { // EPOLL_CTL_DEL
@@ -312,6 +329,8 @@ func readyEvents(d *descriptor) uint32 {
 	switch d.kind {
 	case fdPipeRead, fdPipeWrite:
 		events = pipeReady(d)
+	case fdSocket:
+		events = socketReady(socketAt(d.index))
 	case fdEvent, fdVector:
 		if d.count != 0 {
 			events = epollIn

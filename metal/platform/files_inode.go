@@ -10,6 +10,7 @@ const (
 	modeDir     = 0o040000
 	modeRegular = 0o100000
 	modeLink    = 0o120000
+	modeSocket  = 0o140000
 	modeType    = 0o170000
 )
 

@@ -110,6 +110,9 @@ func readDescriptor(fd, p, n uint64) uint64 {
 	if fd < usedDescriptors && descriptors[fd].kind == fdPipeRead {
 		return readPipe(&descriptors[fd], p, n)
 	}
+	if fd < usedDescriptors && descriptors[fd].kind == fdSocket {
+		return socketTransfer(fd, &message{p: p, n: n, count: 1}, false)
+	}
 	o := openFileOf(fd)
 	switch {
 	case o == nil:
@@ -124,6 +127,9 @@ func writeDescriptor(fd, p, n uint64) uint64 {
 	n = min(n, maxIO)
 	if fd < usedDescriptors && descriptors[fd].kind == fdPipeWrite {
 		return writePipe(&descriptors[fd], p, n)
+	}
+	if fd < usedDescriptors && descriptors[fd].kind == fdSocket {
+		return socketTransfer(fd, &message{p: p, n: n, count: 1}, true)
 	}
 	o := openFileOf(fd)
 	switch {
@@ -179,7 +185,15 @@ func positioned(call, fd, p, n, pos uint64) uint64 {
 const maxVectors = 1024
 
 // vectored is readv(2) and writev(2).
-func vectored(call, fd, v, count uint64) uint64 { return eachVector(call, fd, v, count, 0) }
+func vectored(call, fd, v, count uint64) uint64 {
+	if fd < usedDescriptors && descriptors[fd].kind == fdSocket {
+		if count > maxVectors {
+			return errno(eINVAL)
+		}
+		return socketTransfer(fd, &message{vectors: v, count: count}, call == sysWritev)
+	}
+	return eachVector(call, fd, v, count, 0)
+}
 
 // positionedVectored is preadv(2) and pwritev(2).
 func positionedVectored(call, fd, v, count, pos uint64) uint64 {

@@ -220,6 +220,10 @@ func copyDescriptor(to, from uint64) {
 		pipeAt(d.index).readers++
 	case fdPipeWrite:
 		pipeAt(d.index).writers++
+	case fdSocket:
+		s := socketAt(d.index)
+		s.refs++
+		s.options |= optShared
 	}
 }
 

@@ -9,7 +9,7 @@ func prepareFiles() {
 	}
 	filesReady = true
 	inodes.size, entries.size, longNames.size = inodeSize, entrySize, nameMax+1
-	openFiles.size, pipes.size = openFileSize, pipeSize
+	openFiles.size, pipes.size, sockets.size = openFileSize, pipeSize, socketSize
 	bundleFiles.open(bootPage.Files)
 	hashTable = direct(neededFrame())
 	root := newInode(modeDir | 0o755)
@@ -30,6 +30,7 @@ func prepareFiles() {
 	makeDevice(dev, "stdin", devStdin)
 	makeDevice(dev, "stdout", devStdin+1)
 	makeDevice(dev, "stderr", devStdin+2)
+	makeHosts()
 	if dir := environment("PWD="); len(dir) > 0 && dir[0] == '/' {
 		if at, e := walkers[1].from(rootNode, dir, followLink); e == 0 && at.node != 0 && at.node.isDir() {
 			setWorkingDir(at.node)
@@ -71,6 +72,19 @@ func makeIn(dir node, name string, mode uint32, device uint32) node {
 	}
 	inodeAt(i).device = device
 	return node(i)
+}
+
+// makeHosts makes /etc/hosts, from which Go knows what "localhost" means, unless the bundle has one.
+func makeHosts() {
+	const hosts = "127.0.0.1 localhost\n::1 localhost\n"
+	etc := makeDefault("etc", modeDir|0o755, 0)
+	if etc == 0 || !etc.isDir() || lookup(etc, bytesOf("hosts")) != 0 {
+		return
+	}
+	if n := makeIn(etc, "hosts", modeRegular|0o644, 0); n != 0 {
+		b := bytesOf(hosts)
+		inodeAt(uint32(n)).writeAt(addressOf(&b[0]), uint64(len(b)), 0)
+	}
 }
 
 // environment finds the value of a variable, whose name is given with the equals sign, in the strings of the boot page.

@@ -16,8 +16,9 @@ const statSize = 144
 
 // Device numbers: of the tree, of pipes and the like.
 const (
-	devOfFiles = 0x801
-	devOfPipes = 14
+	devOfFiles   = 0x801
+	devOfPipes   = 14
+	devOfSockets = 8
 )
 
 // inodeNumber is the same for a file of the bundle before and after it is taken over.
@@ -102,6 +103,9 @@ func (s *stat) ofOther(fd uint64) {
 	case d.kind == fdPipeRead || d.kind == fdPipeWrite:
 		s.mode = modeFIFO | 0o600
 		s.ino = d.index + maxDescriptors
+	case d.kind == fdSocket:
+		s.dev, s.mode = devOfSockets, modeSocket|0o777
+		s.ino = d.index
 	}
 }
 

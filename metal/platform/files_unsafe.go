@@ -8,6 +8,7 @@ const (
 	entrySize    = uint64(unsafe.Sizeof(entry{}))
 	openFileSize = uint64(unsafe.Sizeof(openFile{}))
 	pipeSize     = uint64(unsafe.Sizeof(pipe{}))
+	socketSize   = uint64(unsafe.Sizeof(socket{}))
 )
 
 const descriptorSize = uint64(unsafe.Sizeof(descriptor{}))

@@ -65,7 +65,8 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	vmas.insert(pageSize, userEnd, protRead|protWrite)
 	rootTable = pool.frame()
 	filesReady, lowerDirs, umask = false, 0, 0o022
-	inodes, entries, longNames, openFiles, pipes = table{}, table{}, table{}, table{}, table{}
+	inodes, entries, longNames, openFiles, pipes, sockets = table{}, table{}, table{}, table{}, table{}, table{}
+	portHeads = 0
 	bundleFiles = bundleTree{}
 	mappedDescriptors = maxDescriptors * descriptorSize
 	descriptors = new([maxDescriptors]descriptor)

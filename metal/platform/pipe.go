@@ -3,8 +3,7 @@ package main
 // Pipes (pipe(7)): a ring of frames that come with the first bytes. Guarded by kernelLock.
 
 const (
-	pipeFrames   = 16
-	pipeCapacity = pipeFrames * pageSize
+	pipeCapacity = ringCapacity
 	pipeAtomic   = 4096 // PIPE_BUF: a write of no more is never split
 	waitPipe     = 16   // what a thread waits for; waitAddr is the pipe's number
 	sigPIPE      = 13
@@ -12,20 +11,17 @@ const (
 
 // pipe is 256 bytes; inUse is its first word.
 type pipe struct {
-	inUse      uint32
-	readers    uint32 // descriptors
-	writers    uint32
-	busy       uint32 // threads that wait
-	head, tail uint64 // bytes written and read so far
-	frames     [pipeFrames]uint64
-	_          [96]byte
+	inUse   uint32
+	readers uint32 // descriptors
+	writers uint32
+	busy    uint32 // threads that wait
+	ring
+	_ [96]byte
 }
 
 var pipes table
 
 func pipeAt(i uint64) *pipe { return at[pipe](pipes.at(uint32(i))) }
-
-func (p *pipe) used() uint64 { return p.head - p.tail }
 
 // newPipe is pipe2(2).
 func newPipe(result, flags uint64) uint64 {
@@ -80,11 +76,7 @@ func freePipe(i uint64) {
 	if p.readers != 0 || p.writers != 0 || p.busy != 0 {
 		return
 	}
-	for _, pa := range p.frames {
-		if pa != 0 {
-			putFileFrame(pa)
-		}
-	}
+	p.release()
 	p.inUse = 0
 	pipes.put(uint32(i))
 }
@@ -162,13 +154,8 @@ func (p *pipe) read(i, flags, a, n uint64) uint64 {
 		}
 	}
 	n = min(n, p.used())
-	for done := uint64(0); done < n; {
-		offset := p.tail % pageSize
-		k := min(pageSize-offset, n-done)
-		copy(bytesAt(a+done, k), bytesAt(direct(p.frames[p.tail/pageSize%pipeFrames])+offset, k))
-		p.tail += k
-		done += k
-	}
+	p.copyOut(bytesAt(a, n), 0)
+	p.tail += n
 	pipeEvent(i, fdPipeWrite)
 	return n
 }
@@ -195,7 +182,7 @@ func (p *pipe) write(i, flags, a, n uint64) (done, e uint64) {
 		if p.readers == 0 {
 			return done, ePIPE
 		}
-		room := pipeCapacity - p.used()
+		room := p.room()
 		if room == 0 || n <= pipeAtomic && room < n-done {
 			if flags&oNonblock != 0 {
 				return done, eAGAIN
@@ -205,7 +192,7 @@ func (p *pipe) write(i, flags, a, n uint64) (done, e uint64) {
 			}
 			continue
 		}
-		k := p.put(a+done, min(room, n-done))
+		k := p.put(bytesAt(a+done, min(room, n-done)))
 		if k == 0 {
 			return done, eNOMEM
 		}
@@ -213,19 +200,4 @@ func (p *pipe) write(i, flags, a, n uint64) (done, e uint64) {
 		pipeEvent(i, fdPipeRead)
 	}
 	return done, 0
-}
-
-// put copies up to n bytes, for which there is room, and at most to the end of a frame.
-func (p *pipe) put(a, n uint64) uint64 {
-	f := &p.frames[p.head/pageSize%pipeFrames]
-	if *f == 0 {
-		if *f = fileFrame(); *f == 0 {
-			return 0
-		}
-	}
-	offset := p.head % pageSize
-	k := min(pageSize-offset, n)
-	copy(bytesAt(direct(*f)+offset, k), bytesAt(a, k))
-	p.head += k
-	return k
 }

@@ -197,7 +197,11 @@ const syscallSize = 2
 // restarts tells whether a call that a signal interrupts is made again after the handler. Go installs all of its handlers with
 // SA_RESTART.
 func restarts(n uint64) bool {
-	return n == sysRead || n == sysWrite || n == sysReadv || n == sysWritev
+	switch n {
+	case sysRead, sysWrite, sysReadv, sysWritev, sysConnect, sysAccept, sysAccept4, sysSendto, sysRecvfrom, sysSendmsg, sysRecvmsg:
+		return true
+	}
+	return false
 }
 
 // deliverSaved handles a signal that became deliverable by sigreturn: the FPU state stays in the frame that is being left.

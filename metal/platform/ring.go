@@ -1,0 +1,79 @@
+package main
+
+// Bytes on their way through a pipe or a socket: a ring of frames that come with the first bytes. Guarded by kernelLock.
+
+const (
+	ringFrames   = 16
+	ringCapacity = ringFrames * pageSize
+)
+
+type ring struct {
+	head, tail uint64 // bytes put and taken so far
+	frames     [ringFrames]uint64
+}
+
+func (r *ring) used() uint64 { return r.head - r.tail }
+func (r *ring) room() uint64 { return ringCapacity - r.used() }
+
+// put copies the first of the bytes, for which there is room, up to the end of a frame. It returns how many; 0 when there is
+// no memory.
+func (r *ring) put(b []byte) uint64 {
+	f := &r.frames[r.head/pageSize%ringFrames]
+	if *f == 0 {
+		if *f = fileFrame(); *f == 0 {
+			return 0
+		}
+	}
+	offset := r.head % pageSize
+	k := uint64(copy(bytesAt(direct(*f)+offset, pageSize-offset), b))
+	r.head += k
+	return k
+}
+
+// putAll copies all of the bytes, for which there is room, unless memory is short.
+func (r *ring) putAll(b []byte) bool {
+	for len(b) != 0 {
+		k := r.put(b)
+		if k == 0 {
+			return false
+		}
+		b = b[k:]
+	}
+	return true
+}
+
+// copyOut fills b with the bytes from the given distance behind the tail on, which are there.
+func (r *ring) copyOut(b []byte, distance uint64) {
+	for from := r.tail + distance; len(b) != 0; {
+		offset := from % pageSize
+		k := copy(b, bytesAt(direct(r.frames[from/pageSize%ringFrames])+offset, pageSize-offset))
+		b = b[k:]
+		from += uint64(k)
+	}
+}
+
+// drop removes the first n bytes. An empty ring keeps one frame only: most connections are idle most of the time.
+func (r *ring) drop(n uint64) {
+	r.tail += n
+	if r.used() != 0 {
+		return
+	}
+	r.head, r.tail = 0, 0
+	for i := range r.frames[1:] {
+		putRingFrame(&r.frames[i+1])
+	}
+}
+
+// release gives all frames back.
+func (r *ring) release() {
+	for i := range r.frames {
+		putRingFrame(&r.frames[i])
+	}
+}
+
+func putRingFrame(pa *uint64) {
+	if *pa != 0 {
+		putFileFrame(*pa)
+		*pa = 0
+	}
+}

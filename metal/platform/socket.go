@@ -1,0 +1,232 @@
+package main
+
+// Sockets (socket(7)) as on a Linux whose only interface is lo: a program reaches itself, and nothing else.
+//
+//	socket.go           this overview, making and closing, what the poller sees
+//	socket_call.go      the calls
+//	socket_address.go   addresses
+//	socket_port.go      ports, bind
+//	socket_stream.go    listen, connect, accept, shutdown: TCP
+//	socket_io.go        reading and writing streams
+//	socket_datagram.go  UDP
+//	socket_option.go    options
+//
+// Each socket has a ring of what it received and did not read yet; writing puts bytes into the peer's. There are no segments
+// and no timers: what TCP would send arrives at once. Guarded by kernelLock. TestSocketsLikeLinux compares with Linux.
+
+const (
+	afUnspec = 0
+	afUnix   = 1
+	afInet   = 2
+	afInet6  = 10
+
+	sockStream   = 1
+	sockDatagram = 2
+
+	protoTCP = 6
+	protoUDP = 17
+)
+
+type socketState uint8
+
+const (
+	sockNew        socketState = iota
+	sockListening              // a queue of connections
+	sockConnecting             // the listener's queue is full
+	sockConnected              // has a remote address
+	sockClosed                 // was connected: both directions are shut, or it was reset
+)
+
+// What a socket's shut says.
+const (
+	shutIn  = 1 << iota // nothing more comes
+	shutOut             // nothing more goes
+	doneIn              // the peer said that nothing more comes
+)
+
+// Events beyond those of descriptor.go.
+const epollRDHup = 0x2000
+
+// waitSocket is what a thread waits for; waitAddr is the socket's number.
+const waitSocket = 17
+
+// socket is 256 bytes.
+type socket struct {
+	domain  uint32 // not 0 while it is in use
+	refs    uint32 // descriptors, calls at work, and the queue that it waits in to be accepted
+	waiting uint32 // threads
+	flags   uint32 // oNonblock
+
+	kind   uint8 // sockStream, sockDatagram
+	state  socketState
+	shut   uint8
+	noRoom bool // the peer waits until there is room again
+
+	options uint32
+	err     uint32 // errno that the next call reports
+	linger  uint32 // seconds
+	watch   uint32 // the descriptor that the poller was given
+
+	peer     uint32 // 0: closed
+	next     uint32 // in a queue
+	portNext uint32 // in the table of ports
+
+	first, last     uint32 // of the queue. While it waits in one itself: first is the listener
+	queued, backlog uint32
+
+	keep                  [3]uint16 // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT
+	localPort, remotePort uint16
+	local, remote         ip
+
+	in ring
+}
+
+var sockets table
+
+func socketAt(i uint64) *socket { return at[socket](sockets.at(uint32(i))) }
+
+// newSocket returns the number of a new socket that one holds, or 0.
+func newSocket(domain uint32, kind uint8) uint64 {
+	prepareFiles()
+	if !preparePorts() {
+		return 0
+	}
+	i := sockets.take()
+	if i == 0 {
+		return 0
+	}
+	s := socketAt(uint64(i))
+	*s = socket{domain: domain, kind: kind, refs: 1, keep: [3]uint16{7200, 75, 9}}
+	if domain != afInet6 {
+		s.local, s.remote = any4, any4
+	}
+	return uint64(i)
+}
+
+// releaseSocket takes one hold away.
+func releaseSocket(i uint64) {
+	s := socketAt(i)
+	s.refs--
+	if s.refs != 0 {
+		return
+	}
+	switch s.state {
+	case sockListening:
+		s.stopListening()
+	case sockConnecting:
+		s.giveUp(uint32(i))
+	case sockConnected:
+		if s.kind == sockStream {
+			s.hangUp()
+		}
+	}
+	s.unbind(uint32(i))
+	s.in.release()
+	s.domain = 0
+	sockets.put(uint32(i))
+}
+
+// openSocket makes a descriptor for socket i; it takes over one hold.
+func openSocket(i, flags uint64) uint64 {
+	fd := newDescriptor(0, fdSocket)
+	if fd == maxDescriptors {
+		return errno(eMFILE)
+	}
+	descriptors[fd].index = i
+	descriptors[fd].cloexec = flags&oCloexec != 0
+	socketAt(i).flags = uint32(flags) & oNonblock
+	return fd
+}
+
+// socketEvent tells who waits for socket i, or polls it, that something changed.
+func socketEvent(i uint32) {
+	s := socketAt(uint64(i))
+	if s.waiting != 0 {
+		for id := uint64(1); id < threadsMade; id++ {
+			if t := threads[id]; t != nil && t.state == threadBlocked && t.wait == waitSocket && t.waitAddr == uint64(i) {
+				ready(t)
+			}
+		}
+	}
+	polled := false
+	if s.options&optShared == 0 {
+		polled = markFresh(uint64(s.watch), i)
+	} else {
+		for fd := range usedDescriptors {
+			polled = markFresh(fd, i) || polled
+		}
+	}
+	if polled {
+		wakePollers()
+	}
+}
+
+func markFresh(fd uint64, i uint32) bool {
+	if fd >= usedDescriptors {
+		return false
+	}
+	d := &descriptors[fd]
+	if d.kind != fdSocket || !d.polled || d.index != uint64(i) {
+		return false
+	}
+	d.fresh = true
+	return true
+}
+
+// wait blocks until something happens to socket i. False: a signal came first.
+func (s *socket) wait(i uint64) bool {
+	s.waiting++
+	_, interrupted := block(waitSocket, i, 0)
+	s.waiting--
+	return !interrupted
+}
+
+// enoughRoom is how much a peer must take before a stream that was full can be written again.
+const enoughRoom = ringCapacity / 4
+
+// socketReady is what epoll reports of a socket.
+func socketReady(s *socket) uint32 {
+	events := uint32(0)
+	if s.err != 0 {
+		events |= epollErr
+	}
+	if s.kind == sockDatagram {
+		events |= epollOut
+	} else {
+		events |= s.streamReady()
+	}
+	if s.shut&shutIn != 0 {
+		events |= epollIn | epollRDHup
+		if s.shut&shutOut != 0 {
+			events |= epollHup
+		}
+	}
+	if s.in.used() != 0 {
+		events |= epollIn
+	}
+	return events
+}
+
+func (s *socket) streamReady() uint32 {
+	switch s.state {
+	case sockNew:
+		return epollOut | epollHup
+	case sockListening:
+		if s.queued != 0 {
+			return epollIn
+		}
+		return 0
+	case sockConnecting:
+		return 0
+	case sockClosed:
+		return epollOut | epollHup
+	}
+	if s.shut&shutOut != 0 || s.peer == 0 {
+		return epollOut
+	}
+	if p := socketAt(uint64(s.peer)); p.in.room() < enoughRoom {
+		p.noRoom = true
+		return 0
+	}
+	return epollOut
+}

@@ -1,0 +1,174 @@
+package main
+
+// UDP (udp(7)): a datagram lies in the receiver's ring behind its length and the sender's address. What finds no room is lost.
+
+const (
+	datagramHead = 20
+	mostDatagram = 65507
+)
+
+// connectDatagram is connect(2): it sets where datagrams go to, and from where they may come.
+func (s *socket) connectDatagram(i uint32, p, n uint64) uint64 {
+	if n >= 2 && userRange(p, 2, false) && *at[uint16](p) == afUnspec {
+		s.state, s.remotePort = sockNew, 0
+		return 0
+	}
+	to, port, e := fetchAddress(s.domain, p, n)
+	if e == 0 {
+		to, e = s.route(to)
+	}
+	if e != 0 {
+		return errno(e)
+	}
+	if !s.bindForPeer(i, to) {
+		return errno(eAGAIN)
+	}
+	s.remote, s.remotePort = to, port
+	s.state = sockConnected
+	return 0
+}
+
+// destination is where a message goes.
+func (s *socket) destination(m *message) (to ip, port uint16, e uint64) {
+	if m.name == 0 {
+		if s.state != sockConnected {
+			return ip{}, 0, eDESTADDRREQ
+		}
+		return s.remote, s.remotePort, 0
+	}
+	to, port, e = fetchAddress(s.domain, m.name, m.nameSize)
+	if e == 0 && port == 0 {
+		e = eINVAL
+	}
+	if e == 0 {
+		to, e = s.route(to)
+	}
+	return to, port, e
+}
+
+func (s *socket) sendDatagram(i uint64, m *message) uint64 {
+	n := m.size()
+	to, port, e := s.destination(m)
+	switch {
+	case n > mostDatagram:
+		e = eMSGSIZE
+	case e != 0:
+	case s.shut&shutOut != 0:
+		e = ePIPE
+		if m.flags&msgNoSignal == 0 {
+			kill(cpu().current, sigPIPE)
+		}
+	case s.err != 0:
+		e = s.takeError()
+	case s.localPort == 0 && !s.choosePort(uint32(i)):
+		e = eAGAIN
+	}
+	if e != 0 {
+		return errno(e)
+	}
+	from := s.local
+	if from.isAny() {
+		from = to.ownAddress()
+	}
+	r := findReceiver(sockDatagram, to, port, from, s.localPort)
+	if r == 0 {
+		if s.state == sockConnected {
+			s.err = eCONNREFUSED
+			socketEvent(uint32(i))
+		}
+		return n
+	}
+	o := socketAt(uint64(r))
+	if o.in.room() < datagramHead+n || o.shut&shutIn != 0 {
+		return n
+	}
+	if e := o.in.putDatagram(m, n, from, s.localPort); e != 0 {
+		return errno(e)
+	}
+	socketEvent(r)
+	return n
+}
+
+// putDatagram puts a message, for which there is room, or nothing.
+func (r *ring) putDatagram(m *message, n uint64, from ip, port uint16) uint64 {
+	old := r.head
+	var head [datagramHead]byte
+	for i := range 8 {
+		head[i], head[8+i] = byte(from.hi>>(8*i)), byte(from.lo>>(8*i))
+	}
+	head[16], head[17] = byte(port), byte(port>>8)
+	head[18], head[19] = byte(n), byte(n>>8)
+	if !r.putAll(head[:]) {
+		r.head = old
+		return eNOBUFS
+	}
+	left := n
+	for i := uint64(0); i < m.count && left != 0; i++ {
+		p, k := m.part(i)
+		k = min(k, left)
+		e := uint64(0)
+		if !userRange(p, k, false) {
+			e = eFAULT
+		} else if !r.putAll(bytesAt(p, k)) {
+			e = eNOBUFS
+		}
+		if e != 0 {
+			r.head = old
+			return e
+		}
+		left -= k
+	}
+	if left != 0 { // the program changed the message meanwhile
+		r.head = old
+		return eFAULT
+	}
+	return 0
+}
+
+func (s *socket) receiveDatagram(i uint64, m *message) uint64 {
+	for s.in.used() == 0 {
+		if s.err != 0 {
+			return errno(s.takeError())
+		}
+		if s.shut&shutIn != 0 {
+			return 0
+		}
+		if e := s.await(i, m); e != 0 {
+			return errno(e)
+		}
+	}
+	if s.err != 0 {
+		return errno(s.takeError())
+	}
+	var head [datagramHead]byte
+	s.in.copyOut(head[:], 0)
+	var from ip
+	for i := range 8 {
+		from.hi |= uint64(head[i]) << (8 * i)
+		from.lo |= uint64(head[8+i]) << (8 * i)
+	}
+	port := uint16(head[16]) | uint16(head[17])<<8
+	n := uint64(head[18]) | uint64(head[19])<<8
+	want := min(n, m.size())
+	done := s.scatter(m, 0, want, datagramHead)
+	if m.flags&msgPeek == 0 {
+		s.in.drop(datagramHead + n)
+	}
+	if done < want {
+		return errno(eFAULT)
+	}
+	if m.name != 0 {
+		size, e := putAddress(s.domain, from, port, m.name, m.nameSize)
+		if e != 0 {
+			return errno(e)
+		}
+		m.nameSize = size
+	}
+	if done < n {
+		m.result |= msgTrunc
+		if m.flags&msgTrunc != 0 {
+			return n
+		}
+	}
+	return done
+}

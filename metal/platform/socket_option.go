@@ -1,0 +1,203 @@
+package main
+
+// Options of sockets (socket(7), tcp(7), ipv6(7)). Those that only matter on a wire are kept and have no effect.
+
+// What a socket's options says.
+const (
+	optReuseAddr = 1 << iota
+	optReusePort
+	optKeepAlive
+	optBroadcast
+	optLinger
+	optNoDelay
+	optV6Only
+	optDontRoute
+	optCork
+	optQuickAck
+	optPacketInfo
+
+	optBound  // is in the table of ports
+	optShared // its descriptor was duplicated
+)
+
+const (
+	levelIP     = 0
+	levelSocket = 1
+	levelTCP    = 6
+	levelIPv6   = 41
+)
+
+// flagOption is the bit of an option that is on or off, or 0.
+func flagOption(level, name uint64) uint32 {
+	switch level<<8 | name {
+	case levelSocket<<8 | 2:
+		return optReuseAddr
+	case levelSocket<<8 | 5:
+		return optDontRoute
+	case levelSocket<<8 | 6:
+		return optBroadcast
+	case levelSocket<<8 | 9:
+		return optKeepAlive
+	case levelSocket<<8 | 15:
+		return optReusePort
+	case levelTCP<<8 | 1:
+		return optNoDelay
+	case levelTCP<<8 | 3:
+		return optCork
+	case levelTCP<<8 | 12:
+		return optQuickAck
+	case levelIPv6<<8 | 26:
+		return optV6Only
+	case levelIP<<8 | 8, levelIPv6<<8 | 49:
+		return optPacketInfo
+	}
+	return 0
+}
+
+// hasLevel tells whether s has options of the level at all.
+func (s *socket) hasLevel(level uint64) bool {
+	switch level {
+	case levelSocket:
+		return true
+	case levelIP:
+		return s.domain != afUnix
+	case levelTCP:
+		return s.domain != afUnix && s.kind == sockStream
+	case levelIPv6:
+		return s.domain == afInet6
+	}
+	return false
+}
+
+const (
+	soType       = levelSocket<<8 | 3
+	soError      = levelSocket<<8 | 4
+	soSndBuf     = levelSocket<<8 | 7
+	soRcvBuf     = levelSocket<<8 | 8
+	soLinger     = levelSocket<<8 | 13
+	soAcceptConn = levelSocket<<8 | 30
+	soProtocol   = levelSocket<<8 | 38
+	soDomain     = levelSocket<<8 | 39
+	tcpKeepIdle  = levelTCP<<8 | 4
+	tcpKeepCount = levelTCP<<8 | 6
+)
+
+// setOption is setsockopt(2).
+func (s *socket) setOption(level, name, p, n uint64) uint64 {
+	level, name, n = uint64(uint32(level)), uint64(uint32(name)), uint64(uint32(n))
+	if !s.hasLevel(level) || name > 255 {
+		return errno(eNOPROTOOPT)
+	}
+	if n < 4 {
+		return errno(eINVAL)
+	}
+	if !userRange(p, min(n, 8), false) {
+		return errno(eFAULT)
+	}
+	v := load32(p)
+	if bit := flagOption(level, name); bit != 0 {
+		if bit == optV6Only && s.localPort != 0 {
+			return errno(eINVAL)
+		}
+		s.options &^= bit
+		if v != 0 {
+			s.options |= bit
+		}
+		return 0
+	}
+	switch option := level<<8 | name; option {
+	case soSndBuf, soRcvBuf:
+		return 0
+	case soLinger:
+		if n < 8 {
+			return errno(eINVAL)
+		}
+		s.options &^= optLinger
+		if v != 0 {
+			s.options |= optLinger
+		}
+		s.linger = load32(p + 4)
+		return 0
+	case tcpKeepIdle, tcpKeepIdle + 1, tcpKeepCount:
+		most := uint32(32767)
+		if option == tcpKeepCount {
+			most = 127
+		}
+		if v < 1 || v > most {
+			return errno(eINVAL)
+		}
+		s.keep[option-tcpKeepIdle] = uint16(v)
+		return 0
+	}
+	return errno(eNOPROTOOPT)
+}
+
+// getOption is getsockopt(2).
+func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
+	level, name = uint64(uint32(level)), uint64(uint32(name))
+	if !userRange(lenp, 4, true) {
+		return errno(eFAULT)
+	}
+	n := uint64(load32(lenp))
+	if int32(n) < 0 {
+		return errno(eINVAL)
+	}
+	if !s.hasLevel(level) || name > 255 {
+		return errno(eNOPROTOOPT)
+	}
+	v, second := uint32(0), uint32(0)
+	size := uint64(4)
+	option := level<<8 | name
+	bit := flagOption(level, name)
+	switch {
+	case bit != 0:
+		if s.options&bit != 0 {
+			v = 1
+		}
+	case option == soType:
+		v = uint32(s.kind)
+	case option == soError:
+		v = uint32(s.takeError())
+	case option == soSndBuf || option == soRcvBuf:
+		v = ringCapacity
+	case option == soLinger:
+		size, second = 8, s.linger
+		if s.options&optLinger != 0 {
+			v = 1
+		}
+	case option == soAcceptConn:
+		if s.state == sockListening {
+			v = 1
+		}
+	case option == soProtocol:
+		v = s.protocol()
+	case option == soDomain:
+		v = s.domain
+	case option >= tcpKeepIdle && option <= tcpKeepCount:
+		v = uint32(s.keep[option-tcpKeepIdle])
+	default:
+		return errno(eNOPROTOOPT)
+	}
+	return putOption(uint64(v)|uint64(second)<<32, min(n, size), p, lenp)
+}
+
+func putOption(v, n, p, lenp uint64) uint64 {
+	if !userRange(p, n, true) {
+		return errno(eFAULT)
+	}
+	for i := range n {
+		*at[byte](p + i) = byte(v >> (8 * i))
+	}
+	store32(lenp, uint32(n))
+	return 0
+}
+
+func (s *socket) protocol() uint32 {
+	switch {
+	case s.domain == afUnix:
+		return 0
+	case s.kind == sockStream:
+		return protoTCP
+	}
+	return protoUDP
+}
