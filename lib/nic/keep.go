@@ -51,7 +51,7 @@ func (q *Queue) Release(k Kept) {
 // still the caller's.
 func (q *Queue) SendKept(k Kept, n int, o Offload) bool {
 	at := q.owned(k)
-	if !q.admit(at, n) {
+	if !q.admit(n) {
 		return false
 	}
 	q.kept[at/q.size] = false

@@ -265,7 +265,7 @@ func TestLengths(t *testing.T) {
 		}
 		r.q.Reply(n, nic.Plain)
 		r.q.Flush()
-		want := append(bytes.Repeat([]byte{0xee}, n), make([]byte, max(0, 60-n))...)
+		want := bytes.Repeat([]byte{0xee}, n) // the controller pads, not the driver
 		if sent := r.take(); len(sent) != 1 || !bytes.Equal(sent[0], want) {
 			t.Errorf("%d bytes: sent %x", n, sent)
 		}

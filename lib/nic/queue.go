@@ -13,7 +13,8 @@ const RingSize = 256
 // it, and a small batch costs one access to a register less.
 const refillBatch = 32
 
-// minFrame is what Ethernet transmits at least, without check sequence. Shorter ones are padded with zeros.
+// minFrame is what Ethernet transmits at least, without check sequence. The controller pads what is shorter (TCTL.PSP); a driver
+// that did so would have it count the padding as payload where it fills in lengths and checksums (QEMU's igb does).
 const minFrame = 60
 
 // headerLen is an Ethernet header: what a frame has at least.
@@ -131,7 +132,7 @@ func (q *Queue) Drop() {
 func (q *Queue) Reply(n int, o Offload) bool {
 	i := q.head
 	at := q.rxBuffer[i]
-	if !q.admit(at, n) {
+	if !q.admit(n) {
 		return false
 	}
 	t := q.tail
@@ -158,7 +159,7 @@ func (q *Queue) Buffer() []byte {
 // Send transmits the first n bytes of Buffer.
 func (q *Queue) Send(n int, o Offload) bool {
 	at := q.txBuffer[q.tail]
-	if !q.admit(at, n) {
+	if !q.admit(n) {
 		return false
 	}
 	q.post(at, n, o)
@@ -177,26 +178,21 @@ func (q *Queue) Room() bool {
 // reclaim reads how far the device has transmitted. Whatever it wrote, the result is within the ring.
 func (q *Queue) reclaim() { q.room = RingSize - 1 - (q.tail - uint8(atomic.LoadUint32(q.done))) }
 
-// admit says whether a frame of n bytes in the buffer at an offset can be transmitted, and pads it.
-func (q *Queue) admit(at uint32, n int) bool {
+// admit says whether a frame of n bytes can be transmitted.
+func (q *Queue) admit(n int) bool {
 	if !q.Room() {
 		q.TxFull++
 		return false
-	}
-	if n >= minFrame && n <= int(q.size) {
-		return true
 	}
 	if n < headerLen || n > int(q.size) {
 		q.TxLength++
 		return false
 	}
-	clear(q.buffers[at+uint32(n) : at+minFrame])
 	return true
 }
 
 // post fills the next transmit slot.
 func (q *Queue) post(at uint32, n int, o Offload) {
-	n = max(n, minFrame)
 	d := &q.tx[q.tail]
 	d.lo = q.address + uint64(at)
 	d.hi = igb.TxData(uint32(n), uint32(n), o.command())
