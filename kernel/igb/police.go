@@ -77,8 +77,12 @@ func (p *PF) SetLimit(n int, l Limit) error {
 		return err
 	}
 	f := &p.fn[n]
+	if f.open {
+		p.count(n)
+	}
 	f.limit = l
 	f.bytes = l.budget(p.o.Clock.Now())
+	f.bytes.seen = f.counters.TxBytes // what was sent before is not held against it
 	p.limitRate(n)
 	return nil
 }
