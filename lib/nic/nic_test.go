@@ -256,7 +256,7 @@ func TestLengths(t *testing.T) {
 	if r.q.TxLength != 10 {
 		t.Errorf("got %d refusals, want 10", r.q.TxLength)
 	}
-	for _, n := range []int{14, 42, 59, 60, 61, 2048} {
+	for _, n := range []int{42, 59, 60, 61, 2048} {
 		r.deliver(t, bytes.Repeat([]byte{0xee}, 1514))
 		f, _ := r.q.Receive()
 		f = f[:cap(f)]
