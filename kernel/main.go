@@ -70,7 +70,7 @@ func run(boot *abi.BootPage) error {
 	switch {
 	case err == nil:
 		k.AddDevices(set, list)
-		go set.Report()
+		go set.Watch()
 		fmt.Printf("nom: %d network functions for containers\n", len(list))
 	default:
 		fmt.Printf("nom: %v\n", err)

@@ -17,6 +17,7 @@ import (
 	hwpci "nom.dev/nom/hw/pci"
 	"nom.dev/nom/kernel/container"
 	"nom.dev/nom/kernel/core"
+	igbpf "nom.dev/nom/kernel/igb"
 	"nom.dev/nom/kernel/iommu"
 	"nom.dev/nom/kernel/pci"
 	"nom.dev/nom/metal"
@@ -26,7 +27,7 @@ import (
 type Set struct {
 	m         *core.Machine
 	unit      iommu.Unit
-	card      *card
+	card      *igbpf.PF
 	functions []*function
 	domains   map[*container.Container]*domain
 	vectors   []vectors // by core
@@ -86,21 +87,39 @@ func Open(m *core.Machine, boot *abi.BootPage, bug func(error)) (*Set, []*contai
 		s.apic = append(s.apic, uint32(id))
 		s.vectors = append(s.vectors, vectors{})
 	}
-	if s.card, err = openCard(cards[0]); err != nil {
+	vfs, err := s.openCard(cards[0])
+	if err != nil {
 		return nil, nil, err
 	}
 	var list []*container.Device
-	for i, vf := range s.card.functions {
+	for i, vf := range vfs {
+		filter := s.card.Filter(i)
 		f := &function{pci: vf, number: i}
 		f.device = &container.Device{
 			ID: uint32(i), Kind: abi.DeviceIGBVF, BAR: vf.BARs[0].Base, BARSize: vf.BARs[0].Size,
-			Vectors: uint32(min(vf.Vectors(), igb.VFVectors)), MaxFrame: maxFrame, MAC: s.card.mac(i), Backend: f,
+			Vectors: uint32(min(vf.Vectors(), igb.VFVectors)), MaxFrame: uint32(filter.MaxFrame), MAC: filter.MAC, Backend: f,
 		}
 		s.functions = append(s.functions, f)
 		list = append(list, f.device)
 	}
 	m.SetHooks(core.Hooks{Retime: s.retime, Shootdown: s.shootdown})
 	return s, list, nil
+}
+
+// openCard resets the card and makes its virtual functions, all closed.
+func (s *Set) openCard(f *pci.Function) ([]*pci.Function, error) {
+	if err := f.Start(true); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.card, err = igbpf.Open(igbpf.Options{BAR: f.BARs[0].Base, Memory: registers{}, Clock: clock{}, Loopback: true}); err != nil {
+		return nil, err
+	}
+	vfs, err := f.EnableVFs(min(igbpf.MaxFunctions, f.TotalVFs()))
+	if err != nil {
+		return nil, err
+	}
+	return vfs, s.card.Setup(len(vfs))
 }
 
 // unitBase is where the registers of the IOMMU are that covers the card: the one that covers all devices, or the only one.
@@ -172,7 +191,10 @@ func (s *Set) Attach(d *container.Device) (container.DMA, error) {
 		return nil, err
 	}
 	f.pci.EnableVectors(true)
-	s.card.open(f.number)
+	if err := s.card.Open(f.number); err != nil {
+		s.Detach(d)
+		return nil, err
+	}
 	return dom, nil
 }
 
@@ -184,8 +206,7 @@ func (s *Set) Detach(d *container.Device) {
 		f.entry[i] = entry{}
 	}
 	f.pci.Stop()
-	s.card.close(f.number)
-	if err := errors.Join(s.unit.Detach(f.pci.RID), s.unit.Unroute(f.pci.RID)); err != nil {
+	if err := errors.Join(s.card.Close(f.number), s.unit.Detach(f.pci.RID), s.unit.Unroute(f.pci.RID)); err != nil {
 		f.failed = err
 		s.bug(fmt.Errorf("taking %v from %q: %w", f.pci, d.Holder().Name, err))
 	}
@@ -196,11 +217,10 @@ func (s *Set) Detach(d *container.Device) {
 	done := make(chan struct{})
 	f.busy = done
 	go func() {
-		if err := f.pci.Reset(); err != nil {
+		if err := errors.Join(f.pci.Reset(), s.card.Clean(f.number)); err != nil {
 			f.failed = err
 			fmt.Printf("nom: %v is out of use: %v\n", f.pci, err)
 		}
-		s.card.clean(f.number)
 		close(done)
 	}()
 }
@@ -232,10 +252,13 @@ func (s *Set) shootdown(c *container.Container) {
 	}
 }
 
-// Report prints what the IOMMU blocked, from time to time; it never returns.
-func (s *Set) Report() {
+// Watch does the card's chores and prints what the IOMMU blocked; it never returns. It takes no lock of the kernel's.
+func (s *Set) Watch() {
 	const most = 4 // lines a round: who floods learns nothing from more
 	for range time.Tick(100 * time.Millisecond) {
+		if e := s.card.Poll(); e.LinkChanged {
+			fmt.Printf("nom: network link up: %v, %d Mbit/s\n", e.Link.Up, e.Link.Mbit)
+		}
 		n := 0
 		s.unit.Faults(func(f iommu.Fault) {
 			if n++; n <= most {

@@ -141,6 +141,7 @@ func TestFilters(t *testing.T) {
 	check("tagged", frame{broadcast, 100, 60}, 0)
 	check("unknown", frame{[6]byte{2, 1, 1, 1, 1, 1}, 0, 60}, 0)
 	check("hash of rubbish", frame{[6]byte{2, 1, 1, 1, 0, 6}, 0, 60}, 0)
+	check("rubbish", frame{rubbish, 0, 60}, 0)
 	check("controller's own", frame{cardMAC, 0, 60}, 0)
 
 	own := [6]byte{0x52, 0x54, 0, 1, 2, 3}
@@ -283,6 +284,7 @@ func TestHandOver(t *testing.T) {
 	if m.regs[igb.EIMS]&igb.Causes(1) != 0 || m.regs[igb.VFRE] != 5 || m.regs[igb.VFLRE] != 0 || m.regs[v2p(1)]&igb.V2P_VFU != 0 {
 		t.Errorf("EIMS %#x, VFRE %#x, VFLRE %#x", m.regs[igb.EIMS], m.regs[igb.VFRE], m.regs[igb.VFLRE])
 	}
+	m.regs[igb.PVFGOTC(1)] += 5000 // the last bytes were counted late
 	do(t, p.Open(1))
 	m.start(1)
 	m.send(1, 1, 60)
@@ -481,6 +483,10 @@ func TestMailbox(t *testing.T) {
 	p.Poll()
 	if m.regs[igb.VMBMEM(1, 0)] != 2|igb.VT_NACK|igb.VT_CTS || m.regs[igb.MBVFICR] != 0 {
 		t.Errorf("reply %#x, events %#x", m.regs[igb.VMBMEM(1, 0)], m.regs[igb.MBVFICR])
+	}
+	m.vfWrite(1, igb.V2PMAILBOX, igb.V2P_ACK)
+	if p.Poll(); m.regs[igb.MBVFICR] != 0 {
+		t.Errorf("an acknowledgement stays: %#x", m.regs[igb.MBVFICR])
 	}
 	// Who holds the mailbox gets no answer until it lets go, and nobody waits for it.
 	ask(igb.VF_RESET)

@@ -25,6 +25,9 @@ type model struct {
 
 const bar = 0xfe60_0000
 
+// rubbish is in the filters after a reset.
+var rubbish = [6]byte{0x44, 0x33, 0x22, 0x11, 0x66, 0x55}
+
 var cardMAC = [6]byte{2, 0, 0, 0, 0, 0x99}
 
 func newModel(t testing.TB) *model {
@@ -44,7 +47,8 @@ func (m *model) reset() {
 	m.regs = counters
 	low, high := igb.Address(cardMAC)
 	m.regs[igb.RAL(0)], m.regs[igb.RAH(0)] = low, high|igb.RAH_AV
-	m.regs[igb.RAH(9)] = igb.RAH_AV | 5 // rubbish
+	low, high = igb.Address(rubbish)
+	m.regs[igb.RAL(9)], m.regs[igb.RAH(9)] = low, high|igb.RAH_AV|igb.RAH_POOL0
 	m.regs[igb.UTA(3)] = 5
 	m.regs[igb.VFRE], m.regs[igb.VFTE] = 0xff, 0xff
 	m.regs[igb.RxQueue(0)+igb.RXDCTL], m.regs[igb.TxQueue(0)+igb.TXDCTL] = igb.QueueEnable, igb.QueueEnable

@@ -1,6 +1,10 @@
 package iommu
 
-import "testing"
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+)
 
 // ram is memory for tables: as the processors see it, and as it was when it was last written back.
 type ram struct {
@@ -73,4 +77,14 @@ func (r *ram) Flush(pa, size uint64) {
 		page := at &^ (PageSize - 1)
 		r.back[page][at%PageSize/8] = r.live(page)[at%PageSize/8]
 	}
+}
+
+// draw picks a range of pages: small ones, and such as large pages fit in.
+func draw(rt *rapid.T) (first, n uint64) {
+	if rapid.Bool().Draw(rt, "large") {
+		first = rapid.Uint64Range(0, 3).Draw(rt, "first") * tableE
+		return first, min(rapid.Uint64Range(1, 2).Draw(rt, "n")*tableE, historyPages-first)
+	}
+	first = rapid.Uint64Range(0, historyPages-1).Draw(rt, "first")
+	return first, min(rapid.Uint64Range(1, 600).Draw(rt, "n"), historyPages-first)
 }

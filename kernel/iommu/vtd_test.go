@@ -538,16 +538,6 @@ func history(t *testing.T, rt *rapid.T, capability, extended uint64) {
 	}
 }
 
-// draw picks a range of pages: small ones, and such as large pages fit in.
-func draw(rt *rapid.T) (first, n uint64) {
-	if rapid.Bool().Draw(rt, "large") {
-		first = rapid.Uint64Range(0, 3).Draw(rt, "first") * tableE
-		return first, min(rapid.Uint64Range(1, 2).Draw(rt, "n")*tableE, historyPages-first)
-	}
-	first = rapid.Uint64Range(0, historyPages-1).Draw(rt, "first")
-	return first, min(rapid.Uint64Range(1, 600).Draw(rt, "n"), historyPages-first)
-}
-
 func (w *world) mapSome(t *testing.T, rt *rapid.T, domain int) {
 	first, n := draw(rt)
 	pa := rapid.Uint64Range(1<<10, 1<<20).Draw(rt, "pa") << 12
@@ -586,9 +576,9 @@ func (w *world) compare(t *testing.T, rt *rapid.T, m *model, rids []RID) {
 		owner, attached := w.owners[rid]
 		start := rapid.Uint64Range(0, 96).Draw(rt, "look")
 		for page := start; page < historyPages; page += 97 {
-			var want reached
-			if attached {
-				want = w.pages[owner][page]
+			want := w.pages[owner][page]
+			if !attached {
+				want = reached{}
 			}
 			pa, ok := m.dma(rid, page*PageSize, false)
 			if ok != (want != reached{}) || pa != want.pa {

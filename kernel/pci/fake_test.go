@@ -91,6 +91,9 @@ func (c config) there(rid RID) *device {
 
 func (c config) reset(d *device) {
 	d.resets++
+	if d.get(pci.RegCommand)&pci.CommandMaster != 0 {
+		c.t.Error("a function that still accesses memory is reset")
+	}
 	d.put(pci.RegCommand, pci.StatusCapability)
 	if d.pf == nil {
 		d.put(pci.RegBAR0, 0)

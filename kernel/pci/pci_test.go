@@ -132,6 +132,30 @@ func TestEnableVFs(t *testing.T) {
 	o.Memory.Read32(vfs[1].BARs[3].Base)
 }
 
+// TestWindowAbove has firmware that put the window, and what is in it, above 4 GiB.
+func TestWindowAbove(t *testing.T) {
+	f, o := newFake(t)
+	f.funcs[8].put(pci.RegPrefetchBase, 8)
+	f.funcs[8].put(pci.RegPrefetchLimit, 8)
+	f.funcs[0x100].put(pci.RegBAR0+16, 8)
+	_, igb := scanned(t, o)
+	if igb.BARs[3].Base != 0x8_fea0_0000 {
+		t.Fatalf("BAR3 is at %#x", igb.BARs[3].Base)
+	}
+	vfs, err := igb.EnableVFs(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := igb.Start(true); err != nil {
+		t.Fatal(err)
+	}
+	o.Memory.Read32(vfs[1].BARs[0].Base)
+	o.Memory.Read32(igb.BARs[3].Base)
+	if igb.BARs[3].Base > 1<<32 {
+		t.Errorf("BAR3 is at %#x", igb.BARs[3].Base)
+	}
+}
+
 func TestEnableVFsFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		n      int
