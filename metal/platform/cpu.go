@@ -17,6 +17,9 @@ func setCR4(v uint64)
 func setXCR0(v uint64)
 func invlpg(v uint64)
 func halt()
+
+// rdrand is a random number, or 0 when the source has run dry.
+func rdrand() uint64
 func pause()
 func thisCPU() uint64
 func loadTables(gdtr, idtr, tss uint64)
@@ -93,6 +96,9 @@ var needed = [...]feature{
 	{0x8000_0001, 3, 20, "NX"},
 }
 
+// hasRDRAND: the processor has a source of random numbers (CPUID.1:ECX bit 30).
+var hasRDRAND bool
+
 // checkCPU stops the machine with one clear line when the CPU lacks something.
 func checkCPU() {
 	ok := true
@@ -120,6 +126,8 @@ func checkCPU() {
 func enableCPU() {
 	setCR4(getCR4() | cr4FSGS | cr4OSXSAVE)
 	setXCR0(xcr0)
+	_, _, ecx, _ := cpuid(1, 0)
+	hasRDRAND = ecx>>30&1 != 0
 	syscallLabel, _, _, _, _, _ := labels()
 	wrmsr(msrEFER, rdmsr(msrEFER)|eferSCE|eferNXE)
 	wrmsr(msrSTAR, selCode<<32)

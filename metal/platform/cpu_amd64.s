@@ -76,6 +76,10 @@ TEXT ·invlpg(SB),NOSPLIT,$0-8
 	MOVQ v+0(FP), AX
 	INVLPG (AX)
 	RET
+TEXT ·rdrand(SB),NOSPLIT,$0-8
+	BYTE $0x48; BYTE $0x0F; BYTE $0xC7; BYTE $0xF0 // rdrand rax; on failure RAX = 0
+	MOVQ AX, ret+0(FP)
+	RET
 TEXT ·halt(SB),NOSPLIT,$0
 	CLI
 	HLT

@@ -426,13 +426,17 @@ func setAffinity(tid, n, p uint64) uint64 {
 
 var randomState uint64
 
-// randomBytes fills from RDRAND-free xorshift seeded by the boot page's random seed.
+// randomBytes fills from a generator that starts with the boot page's seed and takes in eight bytes of RDRAND for every eight
+// that it gives.
 func randomBytes(p, n uint64) uint64 {
 	if n > 1<<20 {
 		n = 1 << 20
 	}
 	b := bytesAt(p, n)
 	for i := range b {
+		if i%8 == 0 && hasRDRAND {
+			randomState ^= rdrand()
+		}
 		randomState ^= randomState << 13
 		randomState ^= randomState >> 7
 		randomState ^= randomState << 17
