@@ -29,7 +29,7 @@ func echo(t *testing.T, args []string) {
 	config.Image = machineImage(t, hw, []*guest{g})
 	port := freePort(t)
 	config.Netdev = fmt.Sprintf("user,hostfwd=udp:127.0.0.1:%d-10.0.2.15:7", port)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	o := &outcome{t: t, containers: map[string]*end{}, console: console}
 	ended := make(chan error, 1)
