@@ -20,6 +20,18 @@ type descriptor struct{ lo, hi uint64 }
 // ring is exactly one page, so that an index of 8 bits is always inside and wraps by itself.
 type ring [RingSize]descriptor
 
+// buffer is the first n bytes of the buffer at an offset, with the whole buffer as capacity.
+//
+// Preconditions: n is at most q.size; at is the offset of a buffer.
+func (q *Queue) buffer(at, n uint32) []byte {
+	// SAFETY: at comes from rxBuffer, txBuffer or a Kept that was checked, never from the device: those hold only offsets that
+	// newQueue dealt out, after it had made sure that the memory holds that many buffers of q.size bytes.
+	return (*[MaxBuffer]byte)(unsafe.Add(unsafe.Pointer(q.first), at))[:n:q.size]
+}
+
+// MaxBuffer is the largest buffer that SRRCTL can describe.
+const MaxBuffer = 127 << 10
+
 // layout is where a queue's memory begins: receive ring, transmit ring, the place where the device writes how far it has
 // transmitted, and the buffers.
 const (
@@ -42,5 +54,6 @@ func (q *Queue) carve(m Memory) error {
 	q.memory = m
 	q.buffers = m.Bytes[layoutBuffers:]
 	q.address = m.Addr + layoutBuffers
+	q.first = unsafe.SliceData(q.buffers)
 	return nil
 }

@@ -207,7 +207,7 @@ func TestFullRing(t *testing.T) {
 			next++
 		}
 		r.q.Flush()
-		if !refused || r.q.Room() {
+		if !refused || r.q.Room() != 0 {
 			t.Fatalf("round %d: a ring of %d took 400 frames", round, nic.RingSize)
 		}
 		if got := r.d.Waiting(0); got != nic.RingSize-1 {

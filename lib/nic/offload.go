@@ -44,13 +44,17 @@ const (
 	contextTCP = 1
 )
 
-// commands are the flags of transmit descriptors.
+// commands are the second words of descriptors for frames of no length. A descriptor holds a length twice, as that of the buffer and
+// of the frame: see lengths.
 var commands = [numOffloads]uint64{
-	Plain: igb.TxEnd | igb.TxFCS,
-	IPv4:  igb.TxEnd | igb.TxFCS | igb.TxIP | igb.TxUse(contextUDP),
-	UDP:   igb.TxEnd | igb.TxFCS | igb.TxIP | igb.TxL4 | igb.TxUse(contextUDP),
-	TCP:   igb.TxEnd | igb.TxFCS | igb.TxIP | igb.TxL4 | igb.TxUse(contextTCP),
+	Plain: igb.TxData(0, 0, igb.TxEnd|igb.TxFCS),
+	IPv4:  igb.TxData(0, 0, igb.TxEnd|igb.TxFCS|igb.TxIP|igb.TxUse(contextUDP)),
+	UDP:   igb.TxData(0, 0, igb.TxEnd|igb.TxFCS|igb.TxIP|igb.TxL4|igb.TxUse(contextUDP)),
+	TCP:   igb.TxData(0, 0, igb.TxEnd|igb.TxFCS|igb.TxIP|igb.TxL4|igb.TxUse(contextTCP)),
 }
+
+// lengths times a length is what it adds to a descriptor.
+const lengths = 1 | 1<<46
 
 func (o Offload) command() uint64 { return commands[o%numOffloads] }
 

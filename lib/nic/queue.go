@@ -24,6 +24,7 @@ const headerLen = 14
 type Queue struct {
 	rx, tx  *ring
 	done    *uint32 // written by the device: how far it has transmitted
+	first   *byte   // of buffers
 	buffers []byte
 	address uint64 // of buffers, as the device knows it
 	size    uint32 // of a buffer
@@ -69,21 +70,22 @@ type Counters struct {
 // capacity; nil when there is none. It returns the same frame again until one of Reply, Keep and Drop was called for it; from
 // then on the slice must not be used any more.
 func (q *Queue) Receive() ([]byte, Status) {
-	for {
-		i := q.head
-		hi := atomic.LoadUint64(&q.rx[i].hi)
-		if hi&igb.RxDone == 0 {
-			return nil, 0
-		}
-		n := igb.RxLength(hi)
-		if hi&(igb.RxEnd|igb.RxError) != igb.RxEnd || n-1 >= q.size || q.skip {
-			q.reject(hi, n)
-			continue
-		}
-		q.length = n
-		at := q.rxBuffer[i]
-		return q.buffers[at : at+n : at+q.size], Status(hi)
+	hi := atomic.LoadUint64(&q.rx[q.head].hi)
+	if hi&igb.RxDone == 0 {
+		return nil, 0
 	}
+	n := igb.RxLength(hi)
+	if hi&(igb.RxEnd|igb.RxError) != igb.RxEnd || n-1 >= q.size || q.skip {
+		return q.receiveOther(hi, n)
+	}
+	q.length = n
+	return q.buffer(q.rxBuffer[q.head], n), Status(hi)
+}
+
+// receiveOther drops what holds no whole, correct frame, and goes on to what follows.
+func (q *Queue) receiveOther(hi uint64, n uint32) ([]byte, Status) {
+	q.reject(hi, n)
+	return q.Receive() // never deep: a ring that is all rejected ends, because its descriptors are empty then
 }
 
 // reject drops a descriptor that holds no whole, correct frame.
@@ -130,13 +132,11 @@ func (q *Queue) Drop() {
 //
 // Preconditions: Receive returned a frame.
 func (q *Queue) Reply(n int, o Offload) bool {
-	i := q.head
-	at := q.rxBuffer[i]
-	if !q.admit(n) {
+	if !q.fits(n) {
 		return false
 	}
-	t := q.tail
-	free := q.txBuffer[t]
+	i, t := q.head, q.tail
+	at, free := q.rxBuffer[i], q.txBuffer[t]
 	q.txBuffer[t] = at
 	q.post(at, n, o)
 	q.RxFrames++
@@ -148,39 +148,38 @@ func (q *Queue) Reply(n int, o Offload) bool {
 // Buffer is an empty buffer for a frame to transmit with Send, nil when the transmit ring is full. It is the same one until then.
 // Reply in between takes it away.
 func (q *Queue) Buffer() []byte {
-	if !q.Room() {
+	if q.room == 0 && !q.reclaim() {
 		q.TxFull++
 		return nil
 	}
-	at := q.txBuffer[q.tail]
-	return q.buffers[at : at+q.size : at+q.size]
+	return q.buffer(q.txBuffer[q.tail], q.size)
 }
 
 // Send transmits the first n bytes of Buffer.
 func (q *Queue) Send(n int, o Offload) bool {
-	at := q.txBuffer[q.tail]
 	if !q.admit(n) {
 		return false
 	}
-	q.post(at, n, o)
+	q.post(q.txBuffer[q.tail], n, o)
 	return true
 }
 
-// Room says whether a frame can be transmitted now. A caller that answers asks before it receives, and so leaves what it could not
+// Room says how many frames can be transmitted now. A caller that answers asks before it receives, and so leaves what it could not
 // answer in the receive ring.
-func (q *Queue) Room() bool {
-	if q.room == 0 {
-		q.reclaim()
-	}
-	return q.room != 0
+func (q *Queue) Room() int {
+	q.reclaim()
+	return int(q.room)
 }
 
 // reclaim reads how far the device has transmitted. Whatever it wrote, the result is within the ring.
-func (q *Queue) reclaim() { q.room = RingSize - 1 - (q.tail - uint8(atomic.LoadUint32(q.done))) }
+func (q *Queue) reclaim() bool {
+	q.room = RingSize - 1 - (q.tail - uint8(atomic.LoadUint32(q.done)))
+	return q.room != 0
+}
 
 // admit says whether a frame of n bytes can be transmitted.
 func (q *Queue) admit(n int) bool {
-	if !q.Room() {
+	if q.room == 0 && !q.reclaim() {
 		q.TxFull++
 		return false
 	}
@@ -195,7 +194,7 @@ func (q *Queue) admit(n int) bool {
 func (q *Queue) post(at uint32, n int, o Offload) {
 	d := &q.tx[q.tail]
 	d.lo = q.address + uint64(at)
-	d.hi = igb.TxData(uint32(n), uint32(n), o.command())
+	d.hi = o.command() + uint64(n)*lengths
 	q.tail++
 	q.room--
 	q.TxFrames++

@@ -67,6 +67,9 @@ type waiter struct {
 // Setting is what the queue was set to.
 func (q *Queue) Setting() Setting { return q.wait.setting }
 
+// Batch is how many frames of a batch the setting allows.
+func (q *Queue) Batch() int { return q.wait.setting.Batch }
+
 // SetSetting changes it, from the queue's goroutine.
 func (q *Queue) SetSetting(s Setting) error {
 	if err := s.check(); err != nil {

@@ -55,10 +55,7 @@ const (
 // broadcast, nor the broadcast address of the own network, nor the own address.
 func (s *Stack) sourceOK(addr uint32) bool {
 	first := uint8(addr)
-	if first == 0 || first == 127 || first >= 224 || addr == s.addr {
-		return false
-	}
-	return !s.onLink(addr) || addr|s.mask != ^uint32(0) || s.mask == ^uint32(0)
+	return (first-1 < 126 || first-128 < 96) && addr != s.addr && addr != s.broadcast
 }
 
 // onLink says whether an address belongs to the own network.

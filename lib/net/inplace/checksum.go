@@ -23,9 +23,17 @@ func add(sum uint64, b []byte) uint64 {
 		sum, carry = bits.Add64(sum, binary.LittleEndian.Uint64(b), carry)
 		b = b[8:]
 	}
+	if len(b) >= 4 {
+		sum, carry = bits.Add64(sum, uint64(binary.LittleEndian.Uint32(b)), carry)
+		b = b[4:]
+	}
 	last := uint64(0)
-	for i, v := range b {
-		last |= uint64(v) << (8 * i)
+	if len(b) >= 2 {
+		last = uint64(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+	}
+	if len(b) > 0 {
+		last += uint64(b[0])
 	}
 	sum, carry = bits.Add64(sum, last, carry)
 	sum, carry = bits.Add64(sum, 0, carry)

@@ -14,7 +14,7 @@ func (s *Stack) icmp(frame []byte, h *[headers]byte, total int) Answer {
 	if le.Uint16(h[34:36]) != echoRequest {
 		return drop(&s.Unknown)
 	}
-	if total > s.largest {
+	if total > s.largest+ipLen+udpLen {
 		return drop(&s.TooLong)
 	}
 	if fold(add(0, frame[etherLen+ipLen:etherLen+total])) != 0xffff {

@@ -7,25 +7,8 @@ import (
 	"nom.dev/nom/lib/nic"
 )
 
-// Poll handles a batch of the frames that have arrived at q, and says how many they were. While the transmit ring is full they stay
-// in the receive ring. The caller flushes q.
-func (s *Stack) Poll(q *nic.Queue) int {
-	n := 0
-	for batch := q.Setting().Batch; n < batch && q.Room(); n++ {
-		frame, status := q.Receive()
-		if frame == nil {
-			break
-		}
-		a := s.Input(frame, status)
-		if a.N == Taken {
-			continue
-		}
-		if a.N <= 0 || !q.Reply(a.N, a.Offload) {
-			q.Drop()
-		}
-	}
-	return n
-}
+// Poll handles a batch of the frames that have arrived at q, and says how many they were. The caller flushes q.
+func (s *Stack) Poll(q *nic.Queue) int { return q.Poll(s) }
 
 // Serve answers what arrives at q until ctx is done or the function was reset. The calling goroutine owns both meanwhile.
 func (s *Stack) Serve(ctx context.Context, q *nic.Queue) error {

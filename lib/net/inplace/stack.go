@@ -29,10 +29,7 @@ const (
 )
 
 // Answer is what is to be done with a frame: transmit its first N bytes, nothing (0), or leave it alone (Taken).
-type Answer struct {
-	N       int
-	Offload nic.Offload
-}
+type Answer = nic.Answer
 
 // Results of a Handler other than the length of an answer.
 const (
@@ -48,9 +45,11 @@ type Handler func(from Endpoint, payload []byte) int
 type Stack struct {
 	mac        uint64
 	addr, mask uint32
+	broadcast  uint32 // of the own network; 0 when it has none
 	gateway    uint32
-	largest    int // IPv4 packet
+	largest    int // payload of a datagram
 	offload    bool
+	words
 	ports      [256]*[256]Handler
 	neighbours neighbours
 	now        uint32 // seconds, see Tick
@@ -83,9 +82,14 @@ func New(c Config) (*Stack, error) {
 	}
 	s := &Stack{mac: rawMAC(c.MAC), addr: rawAddr(c.Address.Addr()), largest: c.MaxSize, offload: c.Offload}
 	s.mask = bits.ReverseBytes32(^uint32(0) << (32 - c.Address.Bits()))
+	if c.Address.Bits() < 31 {
+		s.broadcast = s.addr | ^s.mask
+	}
 	if c.Gateway.IsValid() {
 		s.gateway = rawAddr(c.Gateway)
 	}
+	s.largest -= ipLen + udpLen
+	s.setWords()
 	return s, nil
 }
 
@@ -105,8 +109,8 @@ func (s *Stack) Listen(port uint16, h Handler) error {
 // Tick tells the stack the time, in seconds since any moment. Once a second is enough.
 func (s *Stack) Tick(now uint32) { s.now = now }
 
-// Input handles a frame. It may write over all of its buffer, to the slice's capacity.
-func (s *Stack) Input(frame []byte, status nic.Status) Answer {
+// anyFrame handles every frame, with each check by itself, so that what is dropped is counted where it belongs.
+func (s *Stack) anyFrame(frame []byte, status nic.Status) Answer {
 	if len(frame) < headers {
 		s.Malformed++
 		return Answer{}

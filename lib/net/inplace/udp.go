@@ -16,20 +16,27 @@ func (s *Stack) udp(frame []byte, h *[headers]byte, length int, status nic.Statu
 	if (!s.offload || !status.UDPOK()) && !s.udpSumOK(frame, h, n) {
 		return drop(&s.Checksum)
 	}
-	port := binary.BigEndian.Uint16(h[36:38])
+	return s.question(frame, h, n)
+}
+
+// question gives a datagram of n bytes, all checked, to who listens, and makes the answer.
+func (s *Stack) question(frame []byte, h *[headers]byte, n int) Answer {
+	port := bits.ReverseBytes16(binary.LittleEndian.Uint16(h[36:38]))
 	page := s.ports[port>>8]
 	if page == nil || page[port&255] == nil {
 		return drop(&s.NoPort)
 	}
 	s.Requests++
-	from := Endpoint{binary.LittleEndian.Uint32(h[26:30]), binary.BigEndian.Uint16(h[34:36])}
-	switch r := page[port&255](from, frame[headers:headers+n-udpLen]); {
-	case r >= 0:
-		return s.answer(frame, h, r)
-	case r == Taken:
-		return Answer{N: Taken}
+	from := Endpoint{binary.LittleEndian.Uint32(h[26:30]), bits.ReverseBytes16(binary.LittleEndian.Uint16(h[34:36]))}
+	r := page[port&255](from, frame[headers:headers+n-udpLen])
+	switch {
+	case !s.fits(frame, r):
+		return s.noReply(r)
+	case from.Port == 0: // who sends from port 0 wants no answer
+		return Answer{}
 	}
-	return Answer{}
+	s.Replies++
+	return s.answer(frame, h, r)
 }
 
 // udpSumOK verifies the checksum of a datagram of n bytes. A sender may leave it out: then it is 0.
@@ -44,13 +51,6 @@ func (s *Stack) udpSumOK(frame []byte, h *[headers]byte, n int) bool {
 
 // answer makes the answer of r bytes of payload that a handler left in the frame.
 func (s *Stack) answer(frame []byte, h *[headers]byte, r int) Answer {
-	if h[34]|h[35] == 0 { // port 0: the sender wants no answer
-		return Answer{}
-	}
-	if !s.fits(frame, r) {
-		return drop(&s.TooLong)
-	}
-	s.Replies++
 	s.turn(h, ipLen+udpLen+r, protoUDP)
 	ports := binary.LittleEndian.Uint32(h[34:38])
 	binary.LittleEndian.PutUint32(h[34:38], bits.RotateLeft32(ports, 16))
@@ -59,7 +59,7 @@ func (s *Stack) answer(frame []byte, h *[headers]byte, r int) Answer {
 
 // fits says whether a datagram with r bytes of payload fits the buffer of frame and a packet.
 func (s *Stack) fits(frame []byte, r int) bool {
-	return headers+r <= cap(frame) && ipLen+udpLen+r <= s.largest
+	return uint(r) <= uint(s.largest) && headers+r <= cap(frame)
 }
 
 // seal writes length and checksums, or what the device needs to write them.
@@ -70,7 +70,7 @@ func (s *Stack) seal(frame []byte, h *[headers]byte, payload int) Answer {
 	size := uint32(bits.ReverseBytes16(uint16(n)))
 	if s.offload {
 		le.PutUint32(h[38:42], size|uint32(fold(sum))<<16)
-		return Answer{headers + payload, nic.UDP}
+		return Answer{N: headers + payload, Offload: nic.UDP}
 	}
 	sealIP(h)
 	le.PutUint32(h[38:42], size)
@@ -79,7 +79,7 @@ func (s *Stack) seal(frame []byte, h *[headers]byte, payload int) Answer {
 		check = 0xffff // RFC 768: 0 says that there is none
 	}
 	le.PutUint16(h[40:42], check)
-	return Answer{headers + payload, nic.Plain}
+	return Answer{N: headers + payload}
 }
 
 // Payload is where in a frame's buffer the payload of a datagram belongs: see Output.

@@ -147,3 +147,6 @@ func sum(start uint32, b []byte) uint16 {
 	}
 	return uint16(start)
 }
+
+// Check is what the device would say of a frame: the status and errors of its last descriptor.
+func Check(frame []byte) uint32 { return uint32(check(frame)) | dd | eop }

@@ -153,3 +153,9 @@ func insertSums(frame []byte, hi uint64, c txContext) bool {
 	}
 	return true
 }
+
+// InsertChecksums does with a frame what the device does when UDP's and IPv4's checksums are asked for. It says whether the device
+// would send the frame.
+func InsertChecksums(frame []byte) bool {
+	return insertSums(frame, optIXSM|optTXSM, txContext{mac: etherLen, ip: 20})
+}
