@@ -15,7 +15,7 @@ var spec = struct {
 }{
 	startToMain:    promise{"from a container's first instruction to main", "instructions", 1_000_000},
 	bootToRoot:     promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
-	exitsDedicated: promise{"further exits, of each kind, of a program that computes for longer on a core of its own", "exits", 1},
+	exitsDedicated: promise{"further exits, of each kind, of a program that computes for longer on a core of its own", "exits", 4},
 	nullCall:       promise{"a hypercall that does nothing, on a core of its own, besides the world switch", "instructions", 300},
 	sharedCall:     promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 450},
 	computeLoss:    promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 10},
