@@ -186,6 +186,10 @@ func FuzzHostileDevice(f *testing.F) {
 		var kept []nic.Kept
 		for n := range 800 {
 			r.d.Deliver(frame(60+n%1400, n))
+			if n%5 == 0 {
+				r.q.Poll(echoStack{})
+				continue
+			}
 			got, status := r.q.Receive()
 			_, _ = status.UDPOK(), status.TransportBad()
 			if got == nil {

@@ -176,7 +176,7 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 		q.Wake()
 	})
 	defer unhook()
-	idle, busy := 0, 0
+	idle, busy, stuck := 0, 0, 0
 	for !stop.Load() {
 		n := poll()
 		q.Flush()
@@ -191,6 +191,12 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 		var err error
 		switch {
 		case idle < q.wait.setting.Spin:
+		case q.pending() && q.Room() == 0:
+			// Frames wait, but cannot be answered before the device has transmitted: nothing that an interrupt tells.
+			if stuck++; stuck%checkStuck == 0 {
+				err = q.wait.function.Check()
+			}
+			time.Sleep(stuckFor)
 		case q.wait.vector != nil:
 			err = q.Wait()
 			idle = 0
@@ -205,6 +211,12 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 	}
 	return ctx.Err()
 }
+
+// A full transmit ring is looked at again after stuckFor; the function is checked after checkStuck times.
+const (
+	stuckFor   = 100 * time.Microsecond
+	checkStuck = 1000
+)
 
 // checkPolls is how often a queue that is only polled looks whether its function was reset, in empty polls.
 const checkPolls = 1 << 16

@@ -136,22 +136,12 @@ func TestSetting(t *testing.T) {
 	}
 }
 
-// echo answers everything.
-func echo(q *nic.Queue) func() int {
-	return func() int {
-		n := 0
-		for ; n < q.Setting().Batch; n++ {
-			f, _ := q.Receive()
-			if f == nil {
-				break
-			}
-			if !q.Reply(len(f), nic.Plain) {
-				q.Drop()
-			}
-		}
-		return n
-	}
-}
+// echoStack answers everything.
+type echoStack struct{}
+
+func (echoStack) Input(f []byte, _ nic.Status) nic.Answer { return nic.Answer{N: len(f)} }
+
+func echo(q *nic.Queue) func() int { return func() int { return q.Poll(echoStack{}) } }
 
 // TestRun: frames at all moments, none lost, whatever the loop was just about to do. A lost wake-up would show as a time-out.
 func TestRun(t *testing.T) {
@@ -237,5 +227,43 @@ func TestRunNoticesReset(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("the reset was not noticed")
 		}
+	}
+}
+
+// TestRunStuck: while the device does not transmit, the loop neither spins nor drops; then it goes on.
+func TestRunStuck(t *testing.T) {
+	r, _ := interruptRig(t, nic.Config{})
+	var sent atomic.Int64
+	r.d.OnSend = func(int, []byte) { sent.Add(1) }
+	r.d.Late = true
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	var polls atomic.Int64
+	poll := echo(r.q)
+	go func() {
+		done <- r.q.Run(ctx, func() int {
+			polls.Add(1)
+			return poll()
+		})
+	}()
+	delivered := int64(0)
+	for delivered < 400 {
+		for r.d.Deliver(frame(60, int(delivered))) {
+			delivered++
+		}
+		time.Sleep(time.Millisecond)
+	}
+	before := polls.Load()
+	time.Sleep(50 * time.Millisecond)
+	if n := polls.Load() - before; n > 2000 {
+		t.Errorf("%d polls in 50 ms while nothing could be done", n)
+	}
+	for until := time.Now().Add(5 * time.Second); sent.Load() < delivered && time.Now().Before(until); time.Sleep(time.Millisecond) {
+		r.d.Complete(-1)
+	}
+	stop()
+	<-done
+	if sent.Load() != delivered {
+		t.Errorf("%d of %d frames came back", sent.Load(), delivered)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+
+	"nom.dev/nom/lib/nic"
 )
 
 // Endpoint is an IPv4 address and a port. It fits a register, and can be compared.
@@ -68,6 +70,7 @@ type Config struct {
 	Gateway netip.Addr   // the zero Addr: there is none
 	MaxSize int          // longest IPv4 packet that is sent; 0 = 1500
 	Offload bool         // the device inserts checksums, and says which it has checked
+	Next    nic.Stack    // gets what this stack does not speak or nobody listens to, and answers to ARP; nil drops it
 }
 
 // check refuses what could not work.

@@ -1,6 +1,10 @@
 package inplace
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"nom.dev/nom/lib/nic"
+)
 
 // The first 8 bytes of an ARP packet as they lie in memory: Ethernet, IPv4, lengths 6 and 4, operation.
 const (
@@ -9,7 +13,7 @@ const (
 )
 
 // arp handles a packet for the whole network or for this station: RFC 826.
-func (s *Stack) arp(h *[headers]byte) Answer {
+func (s *Stack) arp(frame []byte, h *[headers]byte, status nic.Status) Answer {
 	le := binary.LittleEndian
 	operation := le.Uint64(h[14:22])
 	to := le.Uint64(h[0:8]) & mask48
@@ -35,7 +39,11 @@ func (s *Stack) arp(h *[headers]byte) Answer {
 		return drop(&s.Source)
 	}
 	if operation == arpReply {
-		if !s.neighbours.answered(addr, mac, s.now) {
+		mine := s.neighbours.answered(addr, mac, s.now)
+		switch {
+		case s.next != nil:
+			return s.pass(nil, frame, status) // perhaps the next stack has asked
+		case !mine:
 			return drop(&s.ARPIgnored)
 		}
 		return Answer{}

@@ -1,6 +1,10 @@
 package inplace
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"nom.dev/nom/lib/nic"
+)
 
 // echoRequest and echoReply are type and code, as they lie in memory.
 const (
@@ -9,10 +13,10 @@ const (
 )
 
 // icmp answers echo requests of a packet of total bytes; nothing else of ICMP concerns this stack.
-func (s *Stack) icmp(frame []byte, h *[headers]byte, total int) Answer {
+func (s *Stack) icmp(frame []byte, h *[headers]byte, total int, status nic.Status) Answer {
 	le := binary.LittleEndian
 	if le.Uint16(h[34:36]) != echoRequest {
-		return drop(&s.Unknown)
+		return s.pass(&s.Unknown, frame, status)
 	}
 	if total > s.largest+ipLen+udpLen {
 		return drop(&s.TooLong)

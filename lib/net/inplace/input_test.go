@@ -144,6 +144,51 @@ func TestHandler(t *testing.T) {
 	}
 }
 
+// next is a stack that notes what it gets.
+type next struct{ frames int }
+
+func (n *next) Input([]byte, nic.Status) Answer {
+	n.frames++
+	return Answer{N: 77}
+}
+
+// TestNext: what this stack does not speak goes to the next one as it came; what is broken, or forged, goes to nobody.
+func TestNext(t *testing.T) {
+	broadcast := edit(func(f []byte) { copy(f, bytes.Repeat([]byte{255}, 6)) })
+	for _, c := range []struct {
+		name  string
+		frame []byte
+		pass  bool
+	}{
+		{"TCP", edit(func(f []byte) { f[23] = 6 }), true},
+		{"IPv6", edit(func(f []byte) { f[12], f[13] = 0x86, 0xdd }), true},
+		{"options", edit(func(f []byte) { f[14] = 0x46 }), true},
+		{"fragment", edit(func(f []byte) { f[20] = 0x20 }), true},
+		{"nobody listens", datagram(peerMAC, ourMAC, netip.AddrPortFrom(peerAddr, 9), netip.AddrPortFrom(ourAddr, 8), nil), true},
+		{"broadcast", broadcast, true},
+		{"ICMP unreachable", ping(make([]byte, 28), 3), true},
+		{"answer to ARP", arpFrame(2, peerMAC, peerAddr, ourAddr), true},
+		{"ARP request", arpFrame(1, peerMAC, peerAddr, ourAddr), false},
+		{"ping", ping(nil, 8), false},
+		{"UDP", request(nil), false},
+		{"checksum", edit(func(f []byte) { f[50]++ }), false},
+		{"length", edit(func(f []byte) { f[17]++ }), false},
+		{"forged", edit(func(f []byte) { copy(f[26:30], ourAddr.AsSlice()) }), false},
+	} {
+		n := &next{}
+		s, err := New(Config{MAC: ourMAC, Address: netip.PrefixFrom(ourAddr, 24), Next: n})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Listen(7, echo)
+		b := inBuffer(c.frame)
+		a := s.Input(b, 0)
+		if passed := n.frames == 1 && a.N == 77 && s.Counters == (Counters{Passed: 1}) && bytes.Equal(b, c.frame); passed != c.pass || !c.pass && n.frames != 0 {
+			t.Errorf("%s: got %+v, %+v, %d frames at the next stack", c.name, a, s.Counters, n.frames)
+		}
+	}
+}
+
 // TestOffloadTrust: what the device checked is believed only when offload is on, and only when it says so.
 func TestOffloadTrust(t *testing.T) {
 	const good, udpOnly, bad = nic.Status(0x53), nic.Status(0x13), nic.Status(0x53 | 1<<29)

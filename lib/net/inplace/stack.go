@@ -52,6 +52,7 @@ type Stack struct {
 	words
 	ports      [256]*[256]Handler
 	neighbours neighbours
+	next       nic.Stack
 	now        uint32 // seconds, see Tick
 	Counters
 }
@@ -73,6 +74,7 @@ type Counters struct {
 	TooLong            uint64 // not answered: the answer does not fit
 	ARPIgnored         uint64 // ARP that was neither a question for this station nor an answer that it waits for
 	NeighboursReplaced uint64
+	Passed             uint64 // given to the next stack
 }
 
 // New makes a stack.
@@ -80,7 +82,7 @@ func New(c Config) (*Stack, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	s := &Stack{mac: rawMAC(c.MAC), addr: rawAddr(c.Address.Addr()), largest: c.MaxSize, offload: c.Offload}
+	s := &Stack{mac: rawMAC(c.MAC), addr: rawAddr(c.Address.Addr()), largest: c.MaxSize, offload: c.Offload, next: c.Next}
 	s.mask = bits.ReverseBytes32(^uint32(0) << (32 - c.Address.Bits()))
 	if c.Address.Bits() < 31 {
 		s.broadcast = s.addr | ^s.mask
@@ -120,10 +122,18 @@ func (s *Stack) anyFrame(frame []byte, status nic.Status) Answer {
 	case etherIPv4:
 		return s.ipv4(frame, h, status)
 	case etherARP:
-		return s.arp(h)
+		return s.arp(frame, h, status)
 	}
-	s.Unknown++
-	return Answer{}
+	return s.pass(&s.Unknown, frame, status)
+}
+
+// pass gives a frame that does not concern this stack to the next one. If there is none it is dropped, and counted as counter.
+func (s *Stack) pass(counter *uint64, frame []byte, status nic.Status) Answer {
+	if s.next == nil {
+		return drop(counter)
+	}
+	s.Passed++
+	return s.next.Input(frame, status)
 }
 
 // drop counts a frame that is not answered.
@@ -137,16 +147,16 @@ func (s *Stack) ipv4(frame []byte, h *[headers]byte, status nic.Status) Answer {
 	total := int(binary.BigEndian.Uint16(h[16:18]))
 	switch {
 	case le.Uint64(h[0:8])&mask48 != s.mac || le.Uint32(h[30:34]) != s.addr:
-		return drop(&s.NotMine)
+		return s.pass(&s.NotMine, frame, status)
 	case h[14] != ipPlain:
 		if h[14]>>4 == 4 && h[14]&15 > 5 {
-			return drop(&s.Options)
+			return s.pass(&s.Options, frame, status)
 		}
 		return drop(&s.Malformed)
 	case total < headers-etherLen || total > len(frame)-etherLen:
 		return drop(&s.Malformed)
 	case le.Uint16(h[20:22])&fragment != 0:
-		return drop(&s.Fragments)
+		return s.pass(&s.Fragments, frame, status)
 	case !s.offload || !status.IPv4OK():
 		if headerSum(h) != 0xffff {
 			return drop(&s.Checksum)
@@ -159,9 +169,9 @@ func (s *Stack) ipv4(frame []byte, h *[headers]byte, status nic.Status) Answer {
 	case protoUDP:
 		return s.udp(frame, h, total-ipLen, status)
 	case protoICMP:
-		return s.icmp(frame, h, total)
+		return s.icmp(frame, h, total, status)
 	}
-	return drop(&s.Unknown)
+	return s.pass(&s.Unknown, frame, status)
 }
 
 // turn makes the Ethernet and IPv4 headers those of an answer of total bytes: back to the sender, from this station. The header's

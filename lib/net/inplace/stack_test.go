@@ -2,9 +2,12 @@ package inplace
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"testing"
+	"time"
 
 	"nom.dev/nom/lib/nic"
 	"nom.dev/nom/lib/nic/nictest"
@@ -155,5 +158,52 @@ func TestEchoThroughDevice(t *testing.T) {
 		if st := d.Stats(); st.Faults != 0 || st.TxBad != 0 || s.Replies != 1000 {
 			t.Errorf("offload %v: %+v, %+v", offload, st, s.Counters)
 		}
+	}
+}
+
+// TestServe: the whole loop, with interrupts, until its context ends or the function is reset.
+func TestServe(t *testing.T) {
+	d := nictest.New()
+	sent := make(chan []byte, 1)
+	d.OnSend = func(_ int, f []byte) { sent <- bytes.Clone(f) }
+	f, err := nic.New(d, d.Alloc, nic.Config{MAC: ourMAC})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := nictest.NewVector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	d.OnRaise = func(int) { v.Raise() }
+	if err := f.Interrupt(0, 0, v); err != nil {
+		t.Fatal(err)
+	}
+	s := newStack(t, true)
+	_ = s.Listen(7, echo)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, f.Queue(0)) }()
+	for n := range 200 {
+		payload := []byte{byte(n), 1, 2, 3}
+		d.Deliver(request(payload))
+		select {
+		case answer := <-sent:
+			if _, udp := verify(t, answer); !bytes.Equal(udp[8:], payload) {
+				t.Fatalf("answer %d: % x", n, udp)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no answer to question %d", n)
+		}
+	}
+	stop()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	go func() { done <- s.Serve(t.Context(), f.Queue(0)) }()
+	d.Reset()
+	f.Queue(0).Wake()
+	if err := <-done; !errors.Is(err, nic.ErrReset) {
+		t.Errorf("got %v, want %v", err, nic.ErrReset)
 	}
 }

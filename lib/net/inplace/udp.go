@@ -16,15 +16,15 @@ func (s *Stack) udp(frame []byte, h *[headers]byte, length int, status nic.Statu
 	if (!s.offload || !status.UDPOK()) && !s.udpSumOK(frame, h, n) {
 		return drop(&s.Checksum)
 	}
-	return s.question(frame, h, n)
+	return s.question(frame, h, n, status)
 }
 
 // question gives a datagram of n bytes, all checked, to who listens, and makes the answer.
-func (s *Stack) question(frame []byte, h *[headers]byte, n int) Answer {
+func (s *Stack) question(frame []byte, h *[headers]byte, n int, status nic.Status) Answer {
 	port := bits.ReverseBytes16(binary.LittleEndian.Uint16(h[36:38]))
 	page := s.ports[port>>8]
 	if page == nil || page[port&255] == nil {
-		return drop(&s.NoPort)
+		return s.pass(&s.NoPort, frame, status)
 	}
 	s.Requests++
 	from := Endpoint{binary.LittleEndian.Uint32(h[26:30]), bits.ReverseBytes16(binary.LittleEndian.Uint16(h[34:36]))}
