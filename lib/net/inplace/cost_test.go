@@ -51,14 +51,11 @@ func TestEchoCost(t *testing.T) {
 		offload bool
 		payload int
 		bound   int
-	}{
-		{"device 18", true, 18, 300}, {"device 64", true, 64, 300}, {"device 1472", true, 1472, 300},
-		{"software 18", false, 18, 800}, {"software 64", false, 64, 800},
-	} {
+	}{{"device 18", true, 18, 300}, {"device 1472", true, 1472, 300}, {"software 64", false, 64, 800}} {
 		t.Run(c.name, func(t *testing.T) {
-			few, many := echoCost(t, c.offload, 16, c.payload), echoCost(t, c.offload, 48, c.payload)
-			each := float64(many-few) / 32
-			t.Logf("%.1f instructions a datagram, and %.0f a batch", each, float64(few)-16*each)
+			few, many := echoCost(t, c.offload, 4, c.payload), echoCost(t, c.offload, 20, c.payload)
+			each := float64(many-few) / 16
+			t.Logf("%.1f instructions a datagram, and %.0f a batch", each, float64(few)-4*each)
 			if each > float64(c.bound) {
 				t.Errorf("%.1f instructions a datagram, want at most %d", each, c.bound)
 			}
