@@ -242,8 +242,10 @@ func diagnose(err error, resets string) string {
 	if errors.As(err, &f) && len(f.Stderr) > 0 {
 		said = fmt.Sprintf("QEMU said: %s\n", f.Stderr)
 	}
-	if b, err := os.ReadFile(resets); err == nil && bytes.Contains(b, []byte("Triple fault")) {
-		said += "QEMU saw a triple fault outside of containers\n"
+	if b, err := os.ReadFile(resets); err == nil {
+		if _, state, found := bytes.Cut(b, []byte("Triple fault")); found {
+			said += fmt.Sprintf("QEMU saw a triple fault outside of containers:\n%s\n", state)
+		}
 	}
 	return said
 }

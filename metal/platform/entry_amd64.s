@@ -1,4 +1,5 @@
 #include "textflag.h"
+#include "x87_amd64.h"
 
 // Trap frames have the layout of type frame (trap.go). FS holds the kernel TLS while platform code runs, so that
 // compiled code that reloads g from FS:-8 finds fakeg; "FS == kernel TLS" tells a trap from inside the platform.
@@ -136,6 +137,7 @@ TEXT ·trapCommon(SB),NOSPLIT|NOFRAME,$0
 	MOVL $7, AX
 	XORL DX, DX
 	BYTE $0x48; BYTE $0x0F; BYTE $0xAE; BYTE $0x64; BYTE $0x24; BYTE $0x40 // xsave64 [rsp+64]
+	FORGETX87(64, SP)
 	MOVQ R12, AX
 	LEAQ 64(SP), BX
 	GOENV

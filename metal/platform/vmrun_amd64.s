@@ -1,4 +1,5 @@
 #include "textflag.h"
+#include "x87_amd64.h"
 
 TEXT ·clgi(SB),NOSPLIT,$0
 	BYTE $0x0F; BYTE $0x01; BYTE $0xDD
@@ -73,6 +74,7 @@ TEXT ·vmrun(SB),NOSPLIT|NOFRAME,$0-32
 	MOVL $7, AX
 	XORL DX, DX
 	BYTE $0x49; BYTE $0x0F; BYTE $0xAE; BYTE $0x21 // xsave64 [r9]
+	FORGETX87(0, R9)
 	LDMXCSR ·hostMXCSR(SB) // the guest may have unmasked exceptions
 	MOVQ R11, AX
 	BYTE $0x0F; BYTE $0x01; BYTE $0xDA // vmload rax
