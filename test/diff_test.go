@@ -102,3 +102,11 @@ func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
 }
+
+// TestX87 holds numbers in x87 registers while threads take turns. On one processor: with more, x87 state that is in use
+// can end QEMU's machine (docs/hardware.md).
+func TestX87(t *testing.T) {
+	o := boot(t, hardware{cpus: 1, memory: gib}, run("test/programs/x87"))
+	e := o.want("x87", api.ReasonExit, 0)
+	o.check(e.stdout == "each thread found what it held\n", "x87 printed %q", e.stdout)
+}

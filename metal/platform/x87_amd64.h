@@ -2,7 +2,7 @@
 // nearly every Go program: FCW 37Fh, FSW 0, all registers empty. XRSTOR then initializes the unit and reads nothing.
 // Processors do so by themselves (Intel SDM vol. 1, section 13.6). QEMU does not, and its XRSTOR of x87 state writes to the
 // flags of CPU 0 from whatever CPU it runs on, without a lock: a world switch of CPU 0 at that moment comes back with nested
-// paging on, or with GIF as it was before (docs/qemu.md). It uses CX and DX.
+// paging on, or with GIF as it was before (docs/hardware.md). It uses CX and DX.
 #define FORGETX87(area, reg) \
 	MOVQ  area(reg), CX; \
 	SHLQ  $24, CX; \
