@@ -157,7 +157,7 @@ func TestCountedWork(t *testing.T) {
 	}
 }
 
-// countedWork is the work of programs/count that computes. What "garbage" costs depends on when the collector runs.
+// countedWork is the work of programs/count that computes.
 var countedWork = []string{"sieve", "sha256", "sort", "float", "json", "garbage", "channel"}
 
 // worldSwitch is how many instructions it takes to go from the nonkernel to a container and back: those of the function

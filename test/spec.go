@@ -17,9 +17,9 @@ var spec = struct {
 	bootToRoot:     promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
 	exitsDedicated: promise{"further exits, of each kind, of a program that computes for longer on a core of its own", "exits", 4},
 	nullCall:       promise{"a hypercall that does nothing, on a core of its own, besides the world switch", "instructions", 300},
-	sharedCall:     promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 600},
-	computeLoss:    promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 30},
-	sharedLoss:     promise{"what computing in a container on a shared core costs more than on the bare machine", "per mille", 100},
+	sharedCall:     promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 500},
+	computeLoss:    promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 10},
+	sharedLoss:     promise{"what computing in a container on a shared core costs more than on the bare machine", "per mille", 50},
 	idleMemory:     promise{"memory of a container with a program that sleeps, besides shared text", "bytes", 8 << 20},
 }
 
