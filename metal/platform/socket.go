@@ -1,6 +1,6 @@
 package main
 
-// Sockets (socket(7)) as on a Linux whose only interface is lo: a program reaches itself, and nothing else.
+// Sockets (socket(7)) as on a Linux whose only interface is lo: a program reaches itself, and what its gateway reaches.
 //
 //	socket.go           this overview, making and closing, what the poller sees
 //	socket_call.go      the calls
@@ -10,6 +10,7 @@ package main
 //	socket_io.go        reading and writing streams
 //	socket_datagram.go  UDP
 //	socket_option.go    options
+//	socket_gateway.go   what is outside
 //
 // Each socket has a ring of what it received and did not read yet; writing puts bytes into the peer's. There are no segments
 // and no timers: what TCP would send arrives at once. Guarded by kernelLock. TestSocketsLikeLinux compares with Linux.
@@ -32,7 +33,7 @@ type socketState uint8
 const (
 	sockNew        socketState = iota
 	sockListening              // a queue of connections
-	sockConnecting             // the listener's queue is full
+	sockConnecting             // the listener's queue is full, or the gateway did not decide yet
 	sockConnected              // has a remote address
 	sockClosed                 // was connected: both directions are shut, or it was reset
 )
@@ -57,7 +58,7 @@ type socket struct {
 	waiting uint32 // threads
 	flags   uint32 // oNonblock
 
-	kind   uint8 // sockStream, sockDatagram
+	kind   uint8 // sockStream, sockDatagram, sockRaw
 	state  socketState
 	shut   uint8
 	noRoom bool // the peer waits until there is room again
@@ -120,6 +121,7 @@ func releaseSocket(i uint64) {
 			s.hangUp()
 		}
 	}
+	leaveGateway(uint32(i))
 	s.unbind(uint32(i))
 	s.in.release()
 	s.domain = 0
@@ -190,10 +192,10 @@ func socketReady(s *socket) uint32 {
 	if s.err != 0 {
 		events |= epollErr
 	}
-	if s.kind == sockDatagram {
-		events |= epollOut
-	} else {
+	if s.kind == sockStream {
 		events |= s.streamReady()
+	} else {
+		events |= epollOut
 	}
 	if s.shut&shutIn != 0 {
 		events |= epollIn | epollRDHup

@@ -26,14 +26,6 @@ func (a ip) isLoopback() bool {
 // equal avoids a call that compares memory.
 func (a ip) equal(b ip) bool { return a.hi == b.hi && a.lo == b.lo }
 
-// ownAddress is the loopback address of the same family.
-func (a ip) ownAddress() ip {
-	if a.is4() {
-		return loopback4
-	}
-	return loopback6
-}
-
 // Sizes of struct sockaddr_in and sockaddr_in6; of the latter, the least that Linux takes.
 const (
 	sockaddrInet  = 16

@@ -37,6 +37,7 @@ const (
 	eISCONN          = 106
 	eNOTCONN         = 107
 	eCONNREFUSED     = 111
+	eHOSTUNREACH     = 113
 	eALREADY         = 114
 	eINPROGRESS      = 115
 	socketFlags      = oNonblock | oCloexec
@@ -98,7 +99,7 @@ func onSocket(f *frame, n, i uint64) uint64 {
 		}
 		return errno(storeAddress(s.domain, s.remote, s.remotePort, a, b))
 	case sysSetsockopt:
-		return s.setOption(a, b, c, f.R8)
+		return s.setOption(uint32(i), a, b, c, f.R8)
 	}
 	return s.getOption(a, b, c, f.R8)
 }
@@ -107,6 +108,8 @@ func (s *socket) connect(i uint32, p, n uint64) uint64 {
 	switch {
 	case s.domain == afUnix:
 		return errno(eISCONN)
+	case s.kind == sockRaw:
+		return errno(eOPNOTSUPP)
 	case s.kind == sockDatagram:
 		return s.connectDatagram(i, p, n)
 	}
@@ -123,6 +126,7 @@ func makeSocket(domain, kind, proto uint64) uint64 {
 		return errno(eINVAL)
 	case domain != afInet && domain != afInet6:
 		return errno(eAFNOSUPPORT)
+	case kind == sockRaw && domain == afInet && proto == protoUDP: // see socket_gateway.go
 	case kind != sockStream && kind != sockDatagram:
 		return errno(eSOCKTNOSUPPORT)
 	case proto != 0 && (kind == sockStream && proto != protoTCP || kind == sockDatagram && proto != protoUDP):

@@ -68,7 +68,10 @@ func (s *socket) sendDatagram(i uint64, m *message) uint64 {
 	}
 	from := s.local
 	if from.isAny() {
-		from = to.ownAddress()
+		from = sourceFor(to)
+	}
+	if !to.isHere() {
+		return sendOutside(m, n, from, s.localPort, to, port)
 	}
 	r := findReceiver(sockDatagram, to, port, from, s.localPort)
 	if r == 0 {
@@ -78,27 +81,34 @@ func (s *socket) sendDatagram(i uint64, m *message) uint64 {
 		}
 		return n
 	}
-	o := socketAt(uint64(r))
-	if o.in.room() < datagramHead+n || o.shut&shutIn != 0 {
-		return n
-	}
-	if e := o.in.putDatagram(m, n, from, s.localPort); e != 0 {
+	if e := socketAt(uint64(r)).deliver(r, m, n, from, s.localPort); e != 0 {
 		return errno(e)
 	}
-	socketEvent(r)
 	return n
 }
 
-// putDatagram puts a message, for which there is room, or nothing.
-func (r *ring) putDatagram(m *message, n uint64, from ip, port uint16) uint64 {
-	old := r.head
+// deliver puts a datagram into what s, number i, received, unless there is no room.
+func (s *socket) deliver(i uint32, m *message, n uint64, from ip, port uint16) uint64 {
+	if s.in.room() < datagramHead+n || s.shut&shutIn != 0 {
+		return 0
+	}
 	var head [datagramHead]byte
 	for i := range 8 {
 		head[i], head[8+i] = byte(from.hi>>(8*i)), byte(from.lo>>(8*i))
 	}
 	head[16], head[17] = byte(port), byte(port>>8)
 	head[18], head[19] = byte(n), byte(n>>8)
-	if !r.putAll(head[:]) {
+	if e := s.in.putMessage(head[:], m, n); e != 0 {
+		return e
+	}
+	socketEvent(i)
+	return 0
+}
+
+// putMessage puts a head and a message of n bytes, for which there is room, or nothing.
+func (r *ring) putMessage(head []byte, m *message, n uint64) uint64 {
+	old := r.head
+	if !r.putAll(head) {
 		r.head = old
 		return eNOBUFS
 	}

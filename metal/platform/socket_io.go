@@ -56,6 +56,10 @@ func socketTransfer(fd uint64, m *message, write bool) uint64 {
 		r = s.sendDatagram(i, m)
 	case s.kind == sockDatagram:
 		r = s.receiveDatagram(i, m)
+	case s.kind == sockRaw && write:
+		r = s.sendPacket(uint32(i), m)
+	case s.kind == sockRaw:
+		r = s.receivePacket(i, m)
 	case write:
 		r = s.sendStream(i, m)
 	default:

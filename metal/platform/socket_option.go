@@ -18,6 +18,10 @@ const (
 
 	optBound  // is in the table of ports
 	optShared // its descriptor was duplicated
+
+	optTransparent // see socket_gateway.go
+	optForeign     // bound to an address of others
+	optUndecided   // accepted by the gateway, and the connection is not made yet
 )
 
 const (
@@ -48,6 +52,8 @@ func flagOption(level, name uint64) uint32 {
 		return optQuickAck
 	case levelIPv6<<8 | 26:
 		return optV6Only
+	case levelIP<<8 | 19, levelIPv6<<8 | 75:
+		return optTransparent
 	case levelIP<<8 | 8, levelIPv6<<8 | 49:
 		return optPacketInfo
 	}
@@ -83,10 +89,13 @@ const (
 )
 
 // setOption is setsockopt(2).
-func (s *socket) setOption(level, name, p, n uint64) uint64 {
+func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 	level, name, n = uint64(uint32(level)), uint64(uint32(name)), uint64(uint32(n))
 	if !s.hasLevel(level) || name > 255 {
 		return errno(eNOPROTOOPT)
+	}
+	if r, ok := s.setGatewayOption(i, level<<8|name, p, n); ok {
+		return r
 	}
 	if n < 4 {
 		return errno(eINVAL)
@@ -102,6 +111,9 @@ func (s *socket) setOption(level, name, p, n uint64) uint64 {
 		s.options &^= bit
 		if v != 0 {
 			s.options |= bit
+		}
+		if bit == optTransparent && s.kind == sockRaw {
+			return s.becomeDatagramGateway(i, v != 0)
 		}
 		return 0
 	}

@@ -137,13 +137,21 @@ func (s *socket) bind(i uint32, p, n uint64) uint64 {
 		return errno(e)
 	case s.domain == afInet6 && a.is4() && s.options&optV6Only != 0:
 		return errno(eINVAL)
-	case !a.isAny() && !a.isLoopback():
+	case s.kind == sockRaw:
+		return errno(eOPNOTSUPP)
+	case !a.isAny() && !a.isHere() && (s.kind != sockStream || s.options&optTransparent == 0):
 		return errno(eADDRNOTAVAIL)
 	case s.state != sockNew || s.localPort != 0:
 		return errno(eINVAL)
 	}
 	old := s.local
 	s.local = a
+	if !a.isAny() && !a.isHere() {
+		return s.bindForeign(old, port)
+	}
+	if port == 0 && s.isPortless() {
+		return 0
+	}
 	if port == 0 {
 		if !s.choosePort(i) {
 			s.local = old
@@ -159,18 +167,29 @@ func (s *socket) bind(i uint32, p, n uint64) uint64 {
 	return 0
 }
 
+// bindForeign ends bind(2) to an address of others.
+func (s *socket) bindForeign(old ip, port uint16) uint64 {
+	if port == 0 {
+		s.local = old
+		return errno(eINVAL)
+	}
+	s.localPort = port
+	s.options |= optForeign
+	return 0
+}
+
 // bindForPeer gives s an address when it needs one to reach another.
 func (s *socket) bindForPeer(i uint32, to ip) bool {
 	if s.localPort == 0 && !s.choosePort(i) {
 		return false
 	}
 	if s.local.isAny() {
-		s.local = to.ownAddress()
+		s.local = sourceFor(to)
 	}
 	return true
 }
 
-// route is where s would send what is meant for a: nothing but this computer can be reached.
+// route is where s would send what is meant for a: this computer, or what a gateway reaches.
 func (s *socket) route(a ip) (ip, uint64) {
 	if a.isAny() {
 		if a.is4() || s.local.is4() {
@@ -180,8 +199,19 @@ func (s *socket) route(a ip) (ip, uint64) {
 		}
 	}
 	switch {
-	case !a.isLoopback(), a.is4() && s.domain == afInet6 && s.options&optV6Only != 0:
+	case a.is4() && s.domain == afInet6 && s.options&optV6Only != 0:
 		return a, eNETUNREACH
+	case s.options&optForeign != 0:
+		if a.isLoopback() {
+			return a, eINVAL
+		}
+	case a.isHere():
+	case !a.is4() || !s.hasGateway():
+		return a, eNETUNREACH
+	case s.local.isLoopback():
+		return a, eINVAL
+	}
+	switch {
 	case !s.local.isAny() && s.local.is4() != a.is4():
 		return a, eINVAL
 	}

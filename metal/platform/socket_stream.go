@@ -13,6 +13,12 @@ func (s *socket) listen(i uint32, backlog uint64) uint64 {
 	if s.state != sockNew && s.state != sockListening {
 		return errno(eINVAL)
 	}
+	if s.options&optForeign != 0 {
+		return errno(eINVAL)
+	}
+	if s.isPortless() {
+		return s.listenOutside(i, uint32(backlog))
+	}
 	was := s.state
 	s.state = sockListening
 	if s.localPort == 0 && !s.choosePort(i) || was == sockNew && s.conflict(i, s.localPort) {
@@ -43,7 +49,7 @@ func (s *socket) connectStream(i uint32, p, n uint64) uint64 {
 	if to, e = s.route(to); e != 0 {
 		return errno(e)
 	}
-	l := findReceiver(sockStream, to, port, ip{}, 0)
+	l := s.listenerFor(to, port)
 	if l == 0 {
 		return errno(eCONNREFUSED)
 	}
@@ -86,7 +92,7 @@ func (l *socket) enqueue(li uint32, s *socket, i uint32) uint32 {
 	}
 	c := socketAt(n)
 	c.state, c.peer, c.first = sockConnected, i, li
-	c.options, c.linger, c.keep = l.options&^(optBound|optShared), l.linger, l.keep
+	c.options, c.linger, c.keep = l.options&^(optBound|optShared|optTransparent), l.linger, l.keep
 	c.local, c.localPort = s.remote, s.remotePort
 	c.remote, c.remotePort = s.local, s.localPort
 	if l.last != 0 {
@@ -98,6 +104,10 @@ func (l *socket) enqueue(li uint32, s *socket, i uint32) uint32 {
 	l.queued++
 	s.state = sockConnected
 	if l.queued > l.backlog+1 {
+		s.state = sockConnecting
+	}
+	if li == gateway.stream {
+		c.options |= optUndecided
 		s.state = sockConnecting
 	}
 	socketEvent(li)
@@ -125,7 +135,7 @@ func (l *socket) advance() {
 	n := l.first
 	for k := uint32(0); k <= l.backlog && n != 0; k++ {
 		c := socketAt(uint64(n))
-		if i := c.peer; i != 0 && socketAt(uint64(i)).state == sockConnecting {
+		if i := c.peer; i != 0 && socketAt(uint64(i)).state == sockConnecting && c.options&optUndecided == 0 {
 			socketAt(uint64(i)).state = sockConnected
 			socketEvent(i)
 		}
@@ -182,10 +192,15 @@ func (s *socket) stopListening() {
 	s.state = sockNew
 }
 
-// giveUp takes s, which is connecting, from the listener's queue.
+// giveUp takes s, which is connecting, from the listener's queue, or from the gateway that accepted it and did not decide.
 func (s *socket) giveUp(i uint32) {
 	n := s.peer
 	c := socketAt(uint64(n))
+	if c.first == 0 {
+		s.peer, s.state = 0, sockClosed
+		c.reset(n)
+		return
+	}
 	l := socketAt(uint64(c.first))
 	before := uint32(0)
 	for p := l.first; p != n; p = socketAt(uint64(p)).next {
@@ -213,7 +228,7 @@ func (s *socket) hangUp() {
 	i := s.peer
 	p := socketAt(uint64(i))
 	s.peer = 0
-	abort := s.in.used() != 0 || s.options&optLinger != 0 && s.linger == 0 && s.domain != afUnix
+	abort := p.state == sockConnecting || s.in.used() != 0 || s.options&optLinger != 0 && s.linger == 0 && s.domain != afUnix
 	if abort {
 		p.reset(i)
 		return
@@ -232,8 +247,8 @@ func (s *socket) hangUp() {
 func (s *socket) reset(i uint32) {
 	switch {
 	case s.state == sockConnecting:
-		s.err = eCONNREFUSED
-		s.unbind(i)
+		s.refuse(i, eCONNREFUSED)
+		return
 	case s.shut&doneIn != 0 && s.domain != afUnix:
 		s.err = ePIPE
 	default:
@@ -241,11 +256,6 @@ func (s *socket) reset(i uint32) {
 	}
 	s.peer = 0
 	s.state = sockClosed
-	if s.err == eCONNREFUSED {
-		s.state = sockNew
-		socketEvent(i)
-		return
-	}
 	s.shut |= shutIn | shutOut
 	socketEvent(i)
 }
