@@ -17,7 +17,7 @@ type Config struct {
 	Cores []Slots // every vCPU, from 0 on, must have some; their number is the number of vCPUs
 
 	Program, Platform []byte   // ELF; lent where they are whole pages of the bundle, otherwise copied
-	Args, Env         []string // Args[0] is the program's name
+	Args, Env         []string // Args[0] is the program's name; Env gets a GOMEMLIMIT if it has none
 	Files             []byte   // a bundle of read-only files for the program, or nil
 	Seed              [32]byte // random, for this start only
 
@@ -111,7 +111,7 @@ func (cfg *Config) plan(nest *nesting) (*layout.Plan, error) {
 		Program:    cfg.Program,
 		Platform:   cfg.Platform,
 		Args:       cfg.Args,
-		Env:        cfg.Env,
+		Env:        cfg.environment(),
 		Name:       cfg.Name,
 		Files:      cfg.Files,
 		Base:       abi.ImageAddr,
