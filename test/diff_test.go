@@ -28,6 +28,7 @@ func TestSameOnLinux(t *testing.T) {
 		run("apps/soak", "2s"),
 		run("apps/soak", "never").named("soak-never"),
 		run("test/programs/show", "exit", "200"),
+		run("test/programs/wild"),
 	}
 	for _, deed := range []string{"panic", "goexit", "deadlock", "overflow", "concurrent", "divide", "write", "sigterm",
 		"environment", "pipe", "clock", "files"} {

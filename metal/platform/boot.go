@@ -114,7 +114,9 @@ func pushArguments(b *abi.BootPage) uint64 {
 	random := uint64(stackTop - 32)
 	words := uint64(b.NumArgs) + uint64(b.NumEnv) + 16
 	sp := (strings - words*8) &^ 63
-	prefault(sp, stackTop-sp)
+	if !prefault(sp, stackTop-sp) {
+		fatal("no first stack")
+	}
 	src := bytesAt(direct(b.Args.Addr), b.Args.Size)
 	copy(bytesAt(strings, b.Args.Size), src)
 	randomBytes(random, 16)

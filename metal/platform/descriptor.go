@@ -214,8 +214,7 @@ func plainDescriptorCall(d *descriptor, n, fd, b, c uint64) (uint64, bool) {
 		}
 	case sysWrite:
 		if d.kind == fdEvent {
-			signalDescriptor(d, load64(b))
-			return 8, true
+			return writeCount(d, b, c), true
 		}
 	}
 	return 0, false
@@ -228,8 +227,22 @@ func readCount(d *descriptor, p, n uint64) uint64 {
 	if d.count == 0 {
 		return errno(eAGAIN)
 	}
-	store64(p, d.count)
+	v := d.count
 	d.count = 0
+	if storeWords(p, v) != 0 {
+		return errno(eFAULT) // and what was counted is lost, as on Linux
+	}
+	return 8
+}
+
+func writeCount(d *descriptor, p, n uint64) uint64 {
+	if n < 8 {
+		return errno(eINVAL)
+	}
+	if !userWords(p, 8, false) {
+		return errno(eFAULT)
+	}
+	signalDescriptor(d, load64(p))
 	return 8
 }
 
@@ -296,10 +309,14 @@ const (
 	epollErr = 8
 	epollHup = 16
 	epollET  = 1 << 31
+	epollDel = 2  // EPOLL_CTL_DEL
 	eventLen = 12 // struct epoll_event is packed
 )
 
 func epollCtl(op, fd, event uint64) uint64 {
+	if op != epollDel && !userWords(event, eventLen, false) {
+		return errno(eFAULT)
+	}
 	if fd >= usedDescriptors || descriptors[fd].kind == fdFree {
 		return errno(eBADF)
 	}
@@ -311,7 +328,7 @@ func epollCtl(op, fd, event uint64) uint64 {
 	default:
 		return errno(ePERM) // always ready, as Linux says of files
 	}
-	if op == 2 { // EPOLL_CTL_DEL
+	if op == epollDel {
 		d.polled = false
 		return 0
 	}
@@ -350,6 +367,12 @@ func pollReady(events, most uint64) uint64 {
 		if ready == 0 {
 			continue
 		}
+		if !userWords(events, eventLen, true) {
+			if n == 0 {
+				return errno(eFAULT)
+			}
+			return n
+		}
 		d.fresh = false
 		store32(events, ready)
 		store64(events+4, d.data)
@@ -372,6 +395,13 @@ func pollGrain(timeout int64) uint64 {
 }
 
 func epollWait(events, most uint64, timeout int64) uint64 {
+	most = uint64(uint32(most))
+	if most == 0 || most > (1<<31-1)/eventLen {
+		return errno(eINVAL)
+	}
+	if end := events + most*eventLen; end < events || end > userEnd {
+		return errno(eFAULT)
+	}
 	if n := pollReady(events, most); n != 0 || timeout == 0 {
 		return n
 	}

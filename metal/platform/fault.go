@@ -104,20 +104,25 @@ func populateHuge(address uint64, e *vma, bits uint64) bool {
 }
 
 // outOfMemory: a page was promised and there is none. Commit accounting keeps this from happening to heaps; a program
-// that maps sparsely more than it has can get here. It ends with Go's words and exit code for the same thing.
+// that maps sparsely more than it has can get here, by itself or by a system call that works on its memory. It ends with
+// Go's words and exit code for the same thing. The platform may hold any lock here, the console's included, and this CPU
+// may be on the page fault stack, from which no other thread can be run: the words go where there is room, now.
 func outOfMemory() bool {
 	memLock.unlock()
+	dying = true
+	consoleLock.unlock()
 	print0("fatal error: out of memory: the container's grant is used up\n")
 	endProgram(2)
 	return false
 }
 
-// prefault makes n bytes at a present: a #PF while on the #PF stack would restart that stack at its top.
-func prefault(a, n uint64) {
+// prefault makes n bytes at a present: a #PF while on the #PF stack would restart that stack at its top. False: they are
+// not the program's to write to.
+func prefault(a, n uint64) bool {
+	if !userRange(a, n, true) {
+		return false
+	}
 	for p := a &^ (pageSize - 1); p < a+n; p += pageSize {
-		if p >= userEnd {
-			continue
-		}
 		memLock.lock()
 		_, ok := translate(p)
 		if !ok {
@@ -125,9 +130,10 @@ func prefault(a, n uint64) {
 		}
 		memLock.unlock()
 		if !ok {
-			fatal("no signal stack")
+			return false
 		}
 	}
+	return true
 }
 
 // zap drops the pages of [lo, hi). Their frames return to the pool after every CPU has forgotten them.

@@ -2,26 +2,85 @@ package main
 
 import "nom.dev/nom/abi"
 
-// Pointers of the program. Memory that is mapped but not there yet is fetched by the page fault that touching it causes; a
-// wild pointer would be a fault in the platform, so calls that take one ask here first.
+// Pointers of the program. A wild pointer would be a fault in the platform, so every call that takes one asks here first.
+// What belongs to the platform (its image, physical memory at abi.DirectMap, stacks, tables) is as wild as what nobody
+// has mapped, although the program, which shares ring 0 with it, could reach it.
+//
+// Memory that is mapped but not there yet is fetched by the page fault that touching it causes, also when the platform
+// touches it for the program. When there is no memory left for it, the program ends as it does when it touches the page
+// itself (outOfMemory). What a thread unmaps while another one's call works on it is still a fault in the platform.
 
-// userRange tells whether n bytes at p belong to the program: mappings, segments, or physical memory at abi.DirectMap.
+// lowestMapping is where mappings begin: the program's image lies below abi.PlatformAddr, the platform's from there on.
+const lowestMapping = 1 << 32
+
+// userRange tells whether n bytes at p belong to the program, by its mappings and segments.
 func userRange(p, n uint64, write bool) bool {
 	end := p + n
 	switch {
 	case n == 0:
 		return true
-	case end < p:
+	case end < p || p < pageSize || end > userEnd:
 		return false
-	case p >= abi.DirectMap:
-		return end-abi.DirectMap <= bootPage.MemoryTop
-	case p < pageSize || end > userEnd:
+	case p < lowestMapping && end > abi.PlatformAddr:
 		return false
+	case inSegment(p, end, write):
+		return true
 	}
 	memLock.lock()
 	ok := mappedRange(p, end, write)
 	memLock.unlock()
 	return ok
+}
+
+// userWords is userRange for the few bytes of a number or a small structure. Nearly always they lie in a page that is
+// there, or in the program's variables, and then it takes no lock.
+func userWords(p, n uint64, write bool) bool {
+	if p-lowestMapping < userEnd-lowestMapping && (p^(p+n-1))&^(pageSize-1) == 0 && present(p, write) {
+		return true
+	}
+	return userRange(p, n, write)
+}
+
+// userAddress tells whether p can be an address of the program at all.
+func userAddress(p uint64) bool {
+	return p < abi.PlatformAddr || p-lowestMapping < userEnd-pageSize-lowestMapping
+}
+
+// present looks va up in the page tables as the processor does. It needs no lock: tables are never freed.
+func present(va uint64, write bool) bool {
+	t := rootTable
+	for shift := uint(39); ; shift -= 9 {
+		e := load64(direct(t) + va>>(shift&63)&511*8)
+		if e&pteP == 0 || write && e&pteW == 0 {
+			return false
+		}
+		if shift == 12 || e&ptePS != 0 {
+			return true
+		}
+		t = e & addrMask
+	}
+}
+
+// storeWords gives the program the words of a small structure.
+func storeWords(p uint64, words ...uint64) uint64 {
+	if !userWords(p, uint64(len(words))*8, true) {
+		return errno(eFAULT)
+	}
+	for i, w := range words {
+		store64(p+uint64(i)*8, w)
+	}
+	return 0
+}
+
+// inSegment tells whether [p, end) lies in one of the program's segments, which never change.
+func inSegment(p, end uint64, write bool) bool {
+	for i := uint32(0); i < bootPage.NumSegments; i++ {
+		s := &bootPage.Segments[i]
+		if p >= s.VA && end <= s.VA+s.Size+s.Zero {
+			return !write || s.Prot&abi.ProtWrite != 0
+		}
+	}
+	return false
 }
 
 // outputRange is userRange for what write(2) or writev(2) is given.

@@ -7,11 +7,15 @@ const (
 	futexWake       = 1
 	futexWaitBitset = 9
 	futexWakeBitset = 10
+	futexPrivate    = 128
 	futexRealtime   = 256
 	futexCmd        = 0x7f
 )
 
 func futex(addr, op, val, timeout, val3 uint64) uint64 {
+	if addr&3 != 0 {
+		return errno(eINVAL)
+	}
 	switch op & futexCmd {
 	case futexWait, futexWaitBitset:
 		return futexSleep(addr, op, val, timeout, uint32(val3))
@@ -20,6 +24,10 @@ func futex(addr, op, val, timeout, val3 uint64) uint64 {
 		if op&futexCmd == futexWakeBitset {
 			bits = uint32(val3)
 		}
+		// A private futex is only a number to those that wake: memory is not looked at, as on Linux.
+		if !userAddress(addr) || op&futexPrivate == 0 && !userWords(addr, 4, false) {
+			return errno(eFAULT)
+		}
 		return futexRouse(addr, val, bits)
 	}
 	unknownCall(sysFutex)
@@ -27,24 +35,34 @@ func futex(addr, op, val, timeout, val3 uint64) uint64 {
 }
 
 func futexSleep(addr, op, val, timeout uint64, bits uint32) uint64 {
-	if load32(addr) != uint32(val) {
-		return errno(eAGAIN)
-	}
-	t := cpu().current
-	t.bitset = ^uint32(0)
 	deadline := uint64(0)
 	if timeout != 0 {
-		deadline = after(timespec(timeout))
-	}
-	if op&futexCmd == futexWaitBitset {
-		t.bitset = bits
-		if timeout != 0 { // absolute
-			deadline = timespec(timeout) + 1
+		ns, e := timespec(timeout)
+		if e != 0 {
+			return errno(e)
+		}
+		deadline = after(ns)
+		if op&futexCmd == futexWaitBitset { // absolute
+			deadline = ns + 1
 			if op&futexRealtime != 0 {
 				deadline -= min(deadline-1, wallBase)
 			}
 		}
 	}
+	if op&futexCmd == futexWait {
+		bits = ^uint32(0)
+	}
+	if bits == 0 {
+		return errno(eINVAL)
+	}
+	if !userWords(addr, 4, false) {
+		return errno(eFAULT)
+	}
+	if load32(addr) != uint32(val) {
+		return errno(eAGAIN)
+	}
+	t := cpu().current
+	t.bitset = bits
 	waiters.add(t, addr)
 	timedOut, interrupted := block(waitFutex, addr, deadline)
 	waiters.remove(t, addr)

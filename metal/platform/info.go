@@ -46,43 +46,62 @@ func infoCall(n, a, b, c, d uint64) (uint64, bool) {
 	case sysUname:
 		return uname(a), true
 	case sysPrlimit64:
-		if d != 0 {
-			writeLimit(d, b)
+		if c != 0 && !userWords(c, 16, false) {
+			return errno(eFAULT), true
 		}
-		return 0, true
+		return giveLimit(d, b, d != 0), true
 	case sysGetrlimit:
-		writeLimit(b, a)
-		return 0, true
+		return giveLimit(b, a, true), true
 	case sysSysinfo:
 		return sysinfo(a), true
 	case sysGettimeofday:
-		ns := nanotime() + wallBase
-		store64(a, ns/nanos)
-		store64(a+8, ns%nanos/1000)
-		return 0, true
+		return timeOfDay(a, b), true
 	case sysClockGetres:
-		if b != 0 {
-			store64(b, 0)
-			store64(b+8, 1)
+		if b == 0 {
+			return 0, true
 		}
-		return 0, true
+		return storeWords(b, 0, 1), true
 	}
 	return 0, false
 }
 
+// timeOfDay is gettimeofday(2). The time zone that nobody uses is UTC.
+func timeOfDay(p, zone uint64) uint64 {
+	ns := nanotime() + wallBase
+	if p != 0 {
+		if e := storeWords(p, ns/nanos, ns%nanos/1000); e != 0 {
+			return e
+		}
+	}
+	if zone != 0 {
+		return storeWords(zone, 0)
+	}
+	return 0
+}
+
 const rlimitNofile = 7
 
-func writeLimit(p, resource uint64) {
+const numLimits = 16
+
+// giveLimit writes a limit, the soft and the hard one, to p if that is wanted.
+func giveLimit(p, resource uint64, wanted bool) uint64 {
 	v := never
-	if resource == rlimitNofile {
+	switch {
+	case uint32(resource) >= numLimits:
+		return errno(eINVAL)
+	case !wanted:
+		return 0
+	case uint32(resource) == rlimitNofile:
 		v = maxDescriptors
 	}
-	store64(p, v)
-	store64(p+8, v)
+	return storeWords(p, v, v)
 }
 
 func uname(p uint64) uint64 {
 	const field = 65
+	if !userRange(p, 6*field, true) {
+		return errno(eFAULT)
+	}
 	b := bytesAt(p, 6*field)
 	clear(b)
 	copy(b, "Linux")
@@ -96,6 +115,9 @@ func uname(p uint64) uint64 {
 
 // sysinfo fills struct sysinfo: uptime, totalram and freeram in bytes, procs.
 func sysinfo(p uint64) uint64 {
+	if !userRange(p, 112, true) {
+		return errno(eFAULT)
+	}
 	clear(bytesAt(p, 112))
 	store64(p, nanotime()/nanos)
 	store64(p+32, pool.total*pageSize)
@@ -143,10 +165,13 @@ func zeroIDs(a, b, c uint64) uint64 {
 }
 
 func getcpu(p, node uint64) uint64 {
-	if p != 0 && userRange(p, 4, true) {
+	if p != 0 && !userWords(p, 4, true) || node != 0 && !userWords(node, 4, true) {
+		return errno(eFAULT)
+	}
+	if p != 0 {
 		store32(p, uint32(cpu().id))
 	}
-	if node != 0 && userRange(node, 4, true) {
+	if node != 0 {
 		store32(node, 0)
 	}
 	return 0

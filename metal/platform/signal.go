@@ -13,11 +13,13 @@ const (
 	sigTERM = 15
 	sigCHLD = 17
 	sigCONT = 18
+	sigSTOP = 19
 	sigURG  = 23
 	sigWINC = 28
 
 	segvMapErr = 1
 	siTKill    = ^uint64(5) // SI_TKILL = -6
+	siKernel   = 0x80
 
 	ssDisable = 2
 )
@@ -86,7 +88,10 @@ func pushSignal(f *frame, t *thread, sig, code, address, area uint64) {
 	}
 	fp := (sp - xsaveSize) &^ 63
 	uc := fp - ucSize
-	prefault(uc-8, ucSize+xsaveSize+8)
+	if !prefault(uc-8, ucSize+xsaveSize+8) {
+		noSignalStack(f)
+		return
+	}
 	clear(bytesAt(uc, ucSize))
 	if area != 0 {
 		copy(bytesAt(fp, xsaveSize), bytesAt(area, xsaveSize))
@@ -114,17 +119,60 @@ func pushSignal(f *frame, t *thread, sig, code, address, area uint64) {
 	f.Trap = returnIRET
 }
 
-// sigreturn restores what pushSignal saved; SP points at the ucontext.
+// noSignalStack ends a program whose signal handler cannot be called, as Linux does.
+func noSignalStack(f *frame) {
+	dump(f)
+	print0("nom: no room for a signal frame: the stack pointer or the signal stack is wild\n")
+	endProgram(128 + sigSEGV)
+}
+
+// sigreturn restores what pushSignal saved; SP points at the ucontext. A frame that cannot be restored is a SIGSEGV.
 func sigreturn(f *frame) {
 	uc := f.SP
+	if !userRange(uc, ucSigmask+8, false) {
+		fault(f, 0, sigSEGV, siKernel, 0)
+		return
+	}
 	m := at[mcontext](uc + ucMContext)
-	fp := m.FPState
+	ip, fp := m.IP, m.FPState
+	if fp != 0 {
+		fp = fetchFPU(fp)
+	}
+	if fp == badFPU || int64(ip<<16)>>16 != int64(ip) {
+		fault(f, 0, sigSEGV, siKernel, 0)
+		return
+	}
 	m.restore(f)
+	f.IP = ip
 	cpu().current.sigmask = load64(uc + ucSigmask)
 	f.Trap = returnIRET
 	if fp != 0 {
 		f.Trap, f.Err = returnFPU, fp
 	}
+}
+
+// fpuCopies hold what a CPU is about to restore: interrupts are off from the check until then, and no other thread of the
+// program can change it.
+var fpuCopies [maxCPUs][xsaveSize + 64]byte
+
+const badFPU = never
+
+// fetchFPU copies the program's XSAVE area at p and returns where to, or badFPU when XRSTOR would refuse it (APM vol. 2
+// section 11.5.2: only known components, not compacted, the rest of the header and MXCSR's reserved bits 0).
+func fetchFPU(p uint64) uint64 {
+	if !userRange(p, xsaveSize, false) {
+		return badFPU
+	}
+	a := (addressOf(&fpuCopies[cpu().id&(maxCPUs-1)]) + 63) &^ 63
+	copy(bytesAt(a, xsaveSize), bytesAt(p, xsaveSize))
+	rest := load64(a+512) &^ 7
+	for o := uint64(520); o < 576; o += 8 {
+		rest |= load64(a + o)
+	}
+	if rest != 0 || load32(a+24)>>16 != 0 {
+		return badFPU
+	}
+	return a
 }
 
 // mcontext is struct sigcontext of x86-64.
@@ -167,49 +215,73 @@ func kill(t *thread, sig uint64) {
 	}
 }
 
-func sysSigaction(sig, act, old uint64) uint64 {
-	if sig == 0 || sig > 64 || act != 0 && (sig == sigKILL || sig == 19) {
+// sigsetSize is what the calls on signals must be given as the size of a set.
+const sigsetSize = 8
+
+// The three calls below do as Linux does with pointers: the new value is read first, and when the old one cannot be written,
+// the new one holds already.
+
+func sysSigaction(sig, act, old, size uint64) uint64 {
+	if size != sigsetSize {
+		return errno(eINVAL)
+	}
+	if act != 0 && !userWords(act, 32, false) {
+		return errno(eFAULT)
+	}
+	if sig == 0 || sig > 64 || act != 0 && (sig == sigKILL || sig == sigSTOP) {
 		return errno(eINVAL)
 	}
 	s := &sigactions[sig]
-	if old != 0 {
-		*at[sigaction](old) = *s
-	}
+	before := *s
 	if act != 0 {
 		*s = *at[sigaction](act)
 	}
+	if old != 0 {
+		if !userWords(old, 32, true) {
+			return errno(eFAULT)
+		}
+		*at[sigaction](old) = before
+	}
 	return 0
 }
 
-func sysSigprocmask(t *thread, how, set, old uint64) uint64 {
-	if old != 0 {
-		store64(old, t.sigmask)
-	}
-	if set == 0 {
-		return 0
-	}
-	v := load64(set)
-	switch how {
-	case 0:
-		t.sigmask |= v
-	case 1:
-		t.sigmask &^= v
-	case 2:
-		t.sigmask = v
-	default:
+func sysSigprocmask(t *thread, how, set, old, size uint64) uint64 {
+	if size != sigsetSize {
 		return errno(eINVAL)
 	}
-	return 0
+	before := t.sigmask
+	if set != 0 {
+		if !userWords(set, sigsetSize, false) {
+			return errno(eFAULT)
+		}
+		v := load64(set)
+		switch how {
+		case 0:
+			t.sigmask |= v
+		case 1:
+			t.sigmask &^= v
+		case 2:
+			t.sigmask = v
+		default:
+			return errno(eINVAL)
+		}
+	}
+	if old == 0 {
+		return 0
+	}
+	return storeWords(old, before)
 }
 
 func sysSigaltstack(t *thread, ss, old uint64) uint64 {
-	if old != 0 {
-		store64(old, t.altSP)
-		store64(old+8, t.altFlags)
-		store64(old+16, t.altSize)
-	}
+	sp, flags, size := t.altSP, t.altFlags, t.altSize
 	if ss != 0 {
+		if !userWords(ss, 24, false) {
+			return errno(eFAULT)
+		}
 		t.altSP, t.altFlags, t.altSize = load64(ss), uint64(load32(ss+8)), load64(ss+16)
 	}
-	return 0
+	if old == 0 {
+		return 0
+	}
+	return storeWords(old, sp, flags, size)
 }

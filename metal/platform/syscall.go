@@ -169,7 +169,10 @@ func syscallEnter(f *frame) {
 	case sysExitGroup:
 		endProgram(f.DI)
 	case sysGetrandom:
-		f.AX = randomBytes(f.DI, f.SI)
+		f.AX = errno(eFAULT)
+		if userRange(f.DI, min(f.SI, maxRandom), true) {
+			f.AX = randomBytes(f.DI, min(f.SI, maxRandom))
+		}
 		return
 	}
 	if (n == sysWrite || n == sysWritev) && isConsole(f.DI) {
@@ -243,9 +246,9 @@ func dispatch(f *frame, n uint64) uint64 {
 	case sysKill:
 		return tgkill(0, b)
 	case sysSIGACTION:
-		return sysSigaction(a, b, c)
+		return sysSigaction(a, b, c, d)
 	case sysSIGPROCMASK:
-		return sysSigprocmask(t, a, b, c)
+		return sysSigprocmask(t, a, b, c, d)
 	case sysSIGALTSTACK:
 		return sysSigaltstack(t, a, b)
 	case sysClone:
@@ -261,6 +264,9 @@ func dispatch(f *frame, n uint64) uint64 {
 	case sysArchPrctl:
 		if a != archSetFS {
 			return errno(eINVAL)
+		}
+		if !userAddress(b) {
+			return errno(ePERM)
 		}
 		f.FS = b
 		return 0
@@ -308,12 +314,25 @@ func clockGettime(clock, ts uint64) uint64 {
 	if clock == 0 || clock == 5 || clock == 11 {
 		ns += wallBase
 	}
-	store64(ts, ns/nanos)
-	store64(ts+8, ns%nanos)
-	return 0
+	return storeWords(ts, ns/nanos, ns%nanos)
 }
 
-func timespec(p uint64) uint64 { return load64(p)*nanos + load64(p+8) }
+// timespec reads a time of the program. What no clock ever reaches is cut off.
+func timespec(p uint64) (ns, e uint64) {
+	if !userWords(p, 16, false) {
+		return 0, eFAULT
+	}
+	s, n := load64(p), load64(p+8)
+	switch {
+	case int64(s) < 0 || n >= nanos:
+		return 0, eINVAL
+	case s >= longest/nanos:
+		return longest, 0
+	}
+	return s*nanos + n, 0
+}
+
+const longest = 1 << 62 // nanoseconds
 
 // after is now plus ns, never 0 and never overflowing.
 func after(ns uint64) uint64 {
@@ -325,14 +344,21 @@ func after(ns uint64) uint64 {
 }
 
 func nanosleep(ts uint64) uint64 {
-	if _, interrupted := block(waitNone, 0, after(timespec(ts))); interrupted {
+	ns, e := timespec(ts)
+	if e != 0 {
+		return errno(e)
+	}
+	if _, interrupted := block(waitNone, 0, after(ns)); interrupted {
 		return errno(eINTR)
 	}
 	return 0
 }
 
 func clockNanosleep(clock, flags, ts uint64) uint64 {
-	d := timespec(ts)
+	d, e := timespec(ts)
+	if e != 0 {
+		return errno(e)
+	}
 	if flags&1 == 0 {
 		d = after(d)
 	} else if clock == 0 {
@@ -353,6 +379,9 @@ const cloneThread = 0x1_0000
 func clone(f *frame) uint64 {
 	if f.DI&cloneThread == 0 {
 		return errno(eNOSYS)
+	}
+	if !userAddress(f.R8) {
+		return errno(ePERM)
 	}
 	n := newThread()
 	if n == nil {
@@ -400,11 +429,16 @@ func getAffinity(n, p uint64) uint64 {
 	if n < 8 {
 		return errno(eINVAL)
 	}
-	store64(p, programCPUs())
+	if e := storeWords(p, programCPUs()); e != 0 {
+		return e
+	}
 	return 8
 }
 
 func setAffinity(tid, n, p uint64) uint64 {
+	if n >= 8 && !userWords(p, 8, false) {
+		return errno(eFAULT)
+	}
 	t := cpu().current
 	if tid != 0 {
 		if tid >= threadsMade {
@@ -426,12 +460,12 @@ func setAffinity(tid, n, p uint64) uint64 {
 
 var randomState uint64
 
+// maxRandom is how much one call of getrandom gives.
+const maxRandom = 1 << 20
+
 // randomBytes fills from a generator that starts with the boot page's seed and takes in eight bytes of RDRAND for every eight
 // that it gives.
 func randomBytes(p, n uint64) uint64 {
-	if n > 1<<20 {
-		n = 1 << 20
-	}
 	b := bytesAt(p, n)
 	for i := range b {
 		if i%8 == 0 && hasRDRAND {
