@@ -20,6 +20,9 @@ const (
 	mostOwn        = 8
 )
 
+// ipPeerGone, to be read only, is 1 when nobody holds the other end of a stream any more. Its end of data alone does not say so.
+const ipPeerGone = levelIP<<8 | 201
+
 const (
 	sockRaw = 3
 

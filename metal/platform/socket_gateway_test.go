@@ -229,7 +229,17 @@ func TestGatewayOutbound(t *testing.T) {
 	}
 	hasName(t, c, sysGetpeername, foreignHost, 80)
 	must(t, "write", sysWrite, c, buffer(0), 3)
-	must(t, "close", sysClose, c)
+	must(t, "shutdown", sysShutdown, c, 1)
+	for want := range uint32(2) {
+		store32(lengthAt(0), 4)
+		must(t, "peer gone", sysGetsockopt, s, levelIP, ipPeerGone&0xff, buffer(0), lengthAt(0))
+		if got := load32(buffer(0)); got != want {
+			t.Errorf("peer gone: got %d, want %d", got, want)
+		}
+		if want == 0 {
+			must(t, "close", sysClose, c)
+		}
+	}
 	for _, want := range []uint64{3, 0} {
 		if n := must(t, "read", sysRead, s, buffer(0), 10); n != want {
 			t.Errorf("read: got %d, want %d", n, want)

@@ -177,6 +177,10 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 		if s.options&optLinger != 0 {
 			v = 1
 		}
+	case option == ipPeerGone:
+		if s.peer == 0 {
+			v = 1
+		}
 	case option == soAcceptConn:
 		if s.state == sockListening {
 			v = 1
