@@ -69,11 +69,9 @@ func populate(address uint64, write, fetch bool) bool {
 	if f == 0 {
 		return outOfMemory()
 	}
+	e.touched(*pte, 1)
 	*pte = f | bits
 	stats.faults++
-	if e.heap && pool.reserved > 0 {
-		pool.reserved--
-	}
 	return true
 }
 
@@ -90,16 +88,16 @@ func populateHuge(address uint64, e *vma, bits uint64) bool {
 	if pde == nil {
 		return false
 	}
-	if *pde != 0 {
-		return *pde&(pteP|ptePS) == pteP|ptePS
+	if *pde&pteP != 0 {
+		return *pde&ptePS != 0
 	}
 	pa := pool.contiguous(hugeSize, hugeSize)
 	if pa == 0 {
 		return false
 	}
+	e.touched(*pde, hugeSize/pageSize)
 	*pde = pa | bits | ptePS
 	stats.hugeFaults++
-	pool.reserved -= min(pool.reserved, hugeSize/pageSize)
 	return true
 }
 
@@ -136,10 +134,11 @@ func prefault(a, n uint64) bool {
 	return true
 }
 
-// zap drops the pages of [lo, hi). Their frames return to the pool after every CPU has forgotten them.
-func zap(lo, hi uint64) {
+// zap drops the pages of [lo, hi). Their frames return to the pool after every CPU has forgotten them. mark is what is left
+// in their entries: pteDropped, or 0 when the mapping goes, too.
+func zap(lo, hi, mark uint64) {
 	for a := lo; a < hi; {
-		a = zapOne(a, lo, hi)
+		a = zapOne(a, lo, hi, mark)
 		if deferred.n == len(deferred.pa) {
 			deferred.release()
 		}
@@ -150,19 +149,27 @@ func zap(lo, hi uint64) {
 }
 
 // zapOne unmaps what lies at a and returns the next address to look at.
-func zapOne(a, lo, hi uint64) uint64 {
+func zapOne(a, lo, hi, mark uint64) uint64 {
 	pde := entryAt(a, 2, false)
 	if pde == nil {
 		return (a + 1<<30) &^ (1<<30 - 1)
 	}
 	base := a &^ (hugeSize - 1)
-	if *pde == 0 {
+	whole := base >= lo && base+hugeSize <= hi
+	if *pde&pteP == 0 {
+		switch {
+		case *pde == 0 || mark != 0: // nothing there, or marked already
+		case whole:
+			*pde = 0
+		case divideDropped(pde):
+			return a
+		}
 		return base + hugeSize
 	}
 	if *pde&ptePS != 0 {
-		if base >= lo && base+hugeSize <= hi {
+		if whole {
 			deferred.add(*pde&addrMask | 1)
-			*pde = 0
+			*pde = mark
 			return base + hugeSize
 		}
 		if !splitHugePage(pde) {
@@ -170,8 +177,11 @@ func zapOne(a, lo, hi uint64) uint64 {
 		}
 		return a
 	}
-	if pte := entryAt(a, 1, false); *pte&addrMask != 0 {
+	switch pte := entryAt(a, 1, false); {
+	case *pte&addrMask != 0:
 		deferred.add(*pte & addrMask)
+		*pte = mark
+	case mark == 0:
 		*pte = 0
 	}
 	return a + pageSize
@@ -224,7 +234,7 @@ func reprotect(lo, hi uint64, prot uint32) {
 	}
 	for a := lo; a < hi; {
 		pde := entryAt(a, 2, false)
-		if pde == nil || *pde == 0 {
+		if pde == nil || *pde&pteP == 0 {
 			a = (a + hugeSize) &^ (hugeSize - 1)
 			continue
 		}

@@ -38,6 +38,9 @@ func entryAt(va uint64, level uint, create bool) *uint64 {
 			if f == 0 {
 				return nil
 			}
+			if *e&pteDropped != 0 {
+				markDropped(f)
+			}
 			*e = f | pteP | pteW | pteU
 		} else if *e&ptePS != 0 {
 			return nil
@@ -124,9 +127,12 @@ func buildTables(b *abi.BootPage) {
 
 var shootdownSeq uint64
 
+// flushOwn makes this CPU forget; tests, which have no CPU of their own, replace it.
+var flushOwn = setCR3
+
 // flushTLBs makes every CPU forget stale translations before it returns. memLock is held, interrupts are off.
 func flushTLBs() {
-	setCR3(rootTable)
+	flushOwn(rootTable)
 	if ncpu == 1 {
 		return
 	}

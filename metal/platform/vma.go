@@ -153,8 +153,9 @@ func mmapLocked(addr, n uint64, prot uint32, flags uint64) uint64 {
 		if addr == 0 {
 			return errno(eNOMEM)
 		}
-	} else if vmas.clear(addr, addr+n) {
-		zap(addr, addr+n)
+	} else {
+		vmas.clear(addr, addr+n)
+		zap(addr, addr+n, 0) // of what cannot be accessed, too: frames that mprotect hid, marks
 	}
 	e.lo, e.hi = addr, addr+n
 	vmas.add(e)
@@ -193,8 +194,9 @@ func sysMunmap(addr, n uint64) uint64 {
 	r := uint64(0)
 	if vmas.full() {
 		r = errno(eNOMEM)
-	} else if vmas.clear(addr, addr+n) {
-		zap(addr, addr+n)
+	} else {
+		vmas.clear(addr, addr+n)
+		zap(addr, addr+n, 0)
 	}
 	memLock.unlock()
 	return r
@@ -252,7 +254,7 @@ func sysMadvise(addr, n, advice uint64) uint64 {
 		return errno(eINVAL)
 	}
 	memLock.lock()
-	zap(addr, addr+n)
+	zap(addr, addr+n, pteDropped)
 	memLock.unlock()
 	return 0
 }
