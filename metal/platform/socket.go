@@ -11,6 +11,7 @@ package main
 //	socket_datagram.go  UDP
 //	socket_option.go    options
 //	socket_gateway.go   what is outside
+//	socket_netlink.go   what interfaces there are
 //
 // Each socket has a ring of what it received and did not read yet; writing puts bytes into the peer's. There are no segments
 // and no timers: what TCP would send arrives at once. Guarded by kernelLock. TestSocketsLikeLinux compares with Linux.

@@ -88,6 +88,11 @@ func putAddress(domain uint32, a ip, port uint16, p, most uint64) (uint64, uint6
 		for i := range 4 {
 			b[4+i] = byte(a.lo >> (24 - 8*i))
 		}
+	case afNetlink: // struct sockaddr_nl
+		n = 12
+		for i := range 4 {
+			b[4+i] = byte(a.lo >> (8 * i))
+		}
 	case afInet6:
 		n = sockaddrInet6
 		for i := range 8 {

@@ -71,6 +71,11 @@ func socketCall(f *frame, n uint64) (uint64, bool) {
 func onSocket(f *frame, n, i uint64) uint64 {
 	s := socketAt(i)
 	a, b, c := f.SI, f.DX, f.R10
+	if s.domain == afNetlink {
+		if r, ok := s.onNetlink(f, n, i); ok {
+			return r
+		}
+	}
 	switch n {
 	case sysConnect:
 		return s.connect(uint32(i), a, b)
@@ -124,6 +129,9 @@ func makeSocket(domain, kind, proto uint64) uint64 {
 	switch {
 	case kind&^socketKindsKnown != 0:
 		return errno(eINVAL)
+	case domain == afNetlink && proto != 0:
+		return errno(ePROTONOSUPPORT)
+	case domain == afNetlink && (kind == sockRaw || kind == sockDatagram):
 	case domain != afInet && domain != afInet6:
 		return errno(eAFNOSUPPORT)
 	case kind == sockRaw && domain == afInet && proto == protoUDP: // see socket_gateway.go

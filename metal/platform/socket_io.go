@@ -52,6 +52,10 @@ func socketTransfer(fd uint64, m *message, write bool) uint64 {
 	switch {
 	case m.flags&msgOOB != 0:
 		r = errno(eINVAL)
+	case s.domain == afNetlink && write:
+		r = s.askNetlink(i, m)
+	case s.domain == afNetlink:
+		r = s.receiveNetlink(i, m)
 	case s.kind == sockDatagram && write:
 		r = s.sendDatagram(i, m)
 	case s.kind == sockDatagram:

@@ -46,7 +46,7 @@ func main() {
 		name string
 		run  func() error
 	}{
-		{"own address", ownAddress}, {"inbound", inbound}, {"refused", refused}, {"busy", busy}, {"outbound", outbound},
+		{"own address", ownAddress}, {"interfaces", interfaces}, {"inbound", inbound}, {"refused", refused}, {"busy", busy}, {"outbound", outbound},
 		{"errors", failures}, {"given up", givenUp}, {"resets", resets}, {"orphan", orphan}, {"many", many}, {"bulk", bulk},
 		{"datagrams out", datagramsOut}, {"datagrams in", datagramsIn}, {"allocations", allocations},
 	} {
@@ -103,7 +103,7 @@ func after(cancel func(), ended chan error) error {
 	}
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("Serve: %w", err)
+		return fmt.Errorf("ended with %w", err)
 	}
 	_, err = c.Read(make([]byte, 1))
 	_, err2 := d.Read(make([]byte, 1))
@@ -119,4 +119,20 @@ func ownAddress() error {
 	defer c.Close()
 	return errors.Join(want("local", c.LocalAddr().(*net.TCPAddr).IP.String(), own.String()),
 		want("remote", c.RemoteAddr().String(), "10.0.2.15:8080"))
+}
+
+func interfaces() error {
+	all, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	said := ""
+	for _, i := range all {
+		addresses, err := i.Addrs()
+		if err != nil {
+			return err
+		}
+		said += fmt.Sprintln(i.Name, i.Flags, addresses)
+	}
+	return want("interfaces", said, "lo up|loopback|running [127.0.0.1/8 ::1/128]\neth0 up|broadcast|running [10.0.2.15/32]\n")
 }
