@@ -31,3 +31,19 @@ func TestGarbage(t *testing.T) {
 	off := o.want("off", api.ReasonExit, 2)
 	o.check(strings.Contains(off.stderr, "out of memory"), "without a limit it said %.300q", off.stderr)
 }
+
+// A program ends in the same way whether it touches memory that cannot be had or a system call does so for it. The
+// platform holds locks then, the console's in one case, and must not wait for itself.
+func TestExhausted(t *testing.T) {
+	var guests []*guest
+	for _, call := range []string{"read", "write"} {
+		g := run("test/programs/exhaust", call).named(call).on(2)
+		g.Memory = 24 * mib
+		guests = append(guests, g)
+	}
+	o := boot(t, hardware{cpus: 2, memory: gib}, guests...)
+	for _, call := range []string{"read", "write"} {
+		e := o.want(call, api.ReasonExit, 2)
+		o.check(strings.Contains(e.stderr, "out of memory"), "%s: said %.300q", call, e.stderr)
+	}
+}
