@@ -33,7 +33,8 @@ type Config struct {
 	MaxOutbound int           // connections to the outside at a time; 0 is DefaultMax
 	DialTimeout time.Duration // how long DialTCP may take; 0 is DefaultDialTimeout
 
-	// OrphanTimeout is how long the outside may leave a connection open that the program closed; 0 is DefaultOrphanTimeout.
+	// OrphanTimeout is how long the outside may leave a connection open that the program closed, or, twice that, take nothing of
+	// what the program sent before; 0 is DefaultOrphanTimeout.
 	OrphanTimeout time.Duration
 }
 
@@ -115,6 +116,7 @@ func (g *Gateway) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	work.Go(func() { cancel(g.acceptOutbound(ctx, &work)) })
 	work.Go(func() { cancel(g.readUDP()) })
+	work.Go(func() { g.sweep(ctx) })
 	<-ctx.Done()
 	err := context.Cause(ctx)
 	g.close()
@@ -131,6 +133,26 @@ func (g *Gateway) close() {
 	g.closed = true
 	for r := range g.relays {
 		r.abort()
+	}
+}
+
+// sweep resets connections that nobody in the program waits for and the outside does not let end.
+func (g *Gateway) sweep(ctx context.Context) {
+	tick := time.NewTicker(g.config.OrphanTimeout)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		g.mu.Lock()
+		for r := range g.relays {
+			if r.isStuck() {
+				r.abort()
+			}
+		}
+		g.mu.Unlock()
 	}
 }
 

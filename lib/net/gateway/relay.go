@@ -29,6 +29,9 @@ type relay struct {
 
 	inDone  atomic.Bool // nothing more comes from outside
 	waiting atomic.Bool // outwards waits for the program to let go
+
+	writes atomic.Uint64 // to the outside, begun and ended: odd while one is under way
+	seen   uint64        // writes when isStuck was called last
 }
 
 func newRelay(program *socket, outside net.Conn, orphan time.Duration) *relay {
@@ -138,10 +141,21 @@ func (r *relay) copyOut() error {
 		case err != nil:
 			return err
 		}
+		r.writes.Add(1)
 		_, err = r.outside.Write((*b)[:n])
+		r.writes.Add(1)
 		large.Put(b)
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// isStuck is called now and then. It tells whether the outside took nothing since the last call, for a program that is gone: a
+// program that gave up waiting and closed its end cannot be noticed by who waits for the outside.
+func (r *relay) isStuck() bool {
+	writes := r.writes.Load()
+	stuck := writes%2 == 1 && writes == r.seen && r.program.isGone()
+	r.seen = writes
+	return stuck
 }

@@ -190,10 +190,19 @@ func (s *socket) sleep() { _ = s.file.SetReadDeadline(time.Time{}) }
 
 // waitGone waits until the program does not hold the other end any more, or wake is called.
 func (s *socket) waitGone() error {
-	return s.raw.Read(func(fd uintptr) bool {
-		v, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_IP, ipPeerGone)
-		return err == nil && v != 0
-	})
+	return s.raw.Read(peerGone)
+}
+
+// isGone tells whether the program does not hold the other end any more.
+func (s *socket) isGone() bool {
+	gone := false
+	_ = s.raw.Control(func(fd uintptr) { gone = peerGone(fd) })
+	return gone
+}
+
+func peerGone(fd uintptr) bool {
+	v, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_IP, ipPeerGone)
+	return err == nil && v != 0
 }
 
 // receive waits for bytes, and takes a large buffer only when there are some.

@@ -47,7 +47,7 @@ func main() {
 		run  func() error
 	}{
 		{"own address", ownAddress}, {"interfaces", interfaces}, {"inbound", inbound}, {"refused", refused}, {"busy", busy}, {"outbound", outbound},
-		{"errors", failures}, {"given up", givenUp}, {"resets", resets}, {"orphan", orphan}, {"many", many}, {"bulk", bulk},
+		{"errors", failures}, {"given up", givenUp}, {"resets", resets}, {"orphan", orphan}, {"stuck", stuck}, {"many", many}, {"bulk", bulk},
 		{"datagrams out", datagramsOut}, {"datagrams in", datagramsIn}, {"allocations", allocations},
 	} {
 		if err := f.run(); err != nil {

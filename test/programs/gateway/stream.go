@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime"
 	"sync"
 	"syscall"
@@ -201,8 +202,31 @@ func orphan() error {
 		return fmt.Errorf("half closed: %w", err)
 	}
 	x.Close()
+	return waitGone(y)
+}
+
+// stuck sends to somebody who takes nothing, gives up, and closes.
+func stuck() error {
+	x, y, err := connected(80)
+	if err != nil {
+		return err
+	}
+	defer y.Close()
+	for err == nil {
+		x.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err = x.Write(make([]byte, 10_000))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	x.Close()
+	return waitGone(y)
+}
+
+// waitGone waits until nobody holds the other end of c.
+func waitGone(c *net.TCPConn) error {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		if peerGone(y) {
+		if peerGone(c) {
 			return nil
 		}
 	}
