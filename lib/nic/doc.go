@@ -10,7 +10,8 @@
 //
 // One goroutine owns a Queue and calls, in a loop, Receive, then exactly one of Reply, Keep and Drop for the frame, and Flush at
 // the end of a batch. Poll does so for a batch, for whoever implements Stack, and Run is the loop around it, which sleeps until an
-// interrupt when there is nothing to do. Buffer and Send transmit what is not an answer. A network stack of one's own
+// interrupt when there is nothing to do. Buffer and Send transmit what is not an answer, and Kick tells Run from another goroutine
+// that there is such a thing. A network stack of one's own
 // needs nothing else.
 //
 // # Buffers

@@ -35,6 +35,7 @@ type Queue struct {
 	sent     uint8  // what TDT was last written with
 	room     uint8  // transmit slots free for certain
 	skip     bool   // in the middle of a frame that did not fit a buffer
+	refused  bool   // Buffer had none since Run polled last
 	length   uint32 // of the frame that Receive returned last
 	rxBuffer [RingSize]uint32
 	txBuffer [RingSize]uint32
@@ -145,11 +146,12 @@ func (q *Queue) Reply(n int, o Offload) bool {
 	return true
 }
 
-// Buffer is an empty buffer for a frame to transmit with Send, nil when the transmit ring is full. It is the same one until then.
-// Reply in between takes it away.
+// Buffer is an empty buffer for a frame to transmit with Send, nil when the transmit ring is full; then Run, instead of sleeping
+// until an interrupt, polls again soon. It is the same one until then. Reply in between takes it away.
 func (q *Queue) Buffer() []byte {
 	if q.room == 0 && !q.reclaim() {
 		q.TxFull++
+		q.refused = true
 		return nil
 	}
 	return q.buffer(q.txBuffer[q.tail], q.size)

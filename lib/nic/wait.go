@@ -62,7 +62,16 @@ type waiter struct {
 	vector   Vector
 	entry    uint32
 	count    [8]byte // what Read reads into, here so that it is not allocated
+	state    atomic.Uint32
+	checked  time.Time // when Wait last looked whether the function was reset
 }
+
+// What the goroutine that owns a queue does, as Kick sees it.
+const (
+	awake  = iota
+	asleep // it waits, or is about to
+	kicked // it shall poll once more before it waits
+)
 
 // Setting is what the queue was set to.
 func (q *Queue) Setting() Setting { return q.wait.setting }
@@ -135,6 +144,10 @@ func (q *Queue) Wait() error {
 		return ErrNoInterrupt
 	}
 	q.Flush()
+	if !w.state.CompareAndSwap(awake, asleep) {
+		w.state.Store(awake)
+		return nil
+	}
 	// What was raised for frames that are handled already is forgotten; what arrives from here on fires at the latest when the
 	// interrupt is enabled; what arrived before is found in the ring. So no wake-up is lost.
 	bit := uint32(1) << w.entry
@@ -146,15 +159,22 @@ func (q *Queue) Wait() error {
 		_, err = w.vector.Read(w.count[:])
 	}
 	q.regs.Write32(igb.VTEIMC, bit)
+	wasKicked := w.state.Swap(awake) == kicked
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("nic: waiting for interrupt %d of queue %d: %w", w.entry, q.index, err)
 	}
-	if err := w.vector.SetReadDeadline(time.Now().Add(checkEvery)); err != nil {
+	now := time.Now()
+	if err := w.vector.SetReadDeadline(now.Add(checkEvery)); err != nil {
 		return fmt.Errorf("nic: waiting for interrupt %d of queue %d: %w", w.entry, q.index, err)
 	}
+	// Reading registers is slow: somebody who kicks all the time does not have them read each time, but does not prevent it either.
+	if wasKicked && now.Sub(w.checked) < checkEvery {
+		return nil
+	}
+	w.checked = now
 	return w.function.Check()
 }
 
@@ -163,6 +183,14 @@ func (q *Queue) Wake() {
 	if v := q.wait.vector; v != nil {
 		// It fails only for a closed file, and then Wait has ended or will.
 		_ = v.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// Kick tells Run from another goroutine that there is something to do besides frames that arrive: what the caller wrote before it is
+// seen by a poll after it. It costs an atomic operation while Run is awake, and a Wake when it sleeps.
+func (q *Queue) Kick() {
+	if q.wait.state.Swap(kicked) == asleep {
+		q.Wake()
 	}
 }
 
@@ -178,6 +206,10 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 	defer unhook()
 	idle, busy, stuck := 0, 0, 0
 	for !stop.Load() {
+		if q.wait.state.Load() != awake {
+			q.wait.state.Store(awake)
+		}
+		q.refused = false
 		n := poll()
 		q.Flush()
 		if n > 0 {
@@ -191,12 +223,13 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 		var err error
 		switch {
 		case idle < q.wait.setting.Spin:
-		case q.pending() && q.Room() == 0:
-			// Frames wait, but cannot be answered before the device has transmitted: nothing that an interrupt tells.
+		case (q.refused || q.pending()) && q.Room() == 0:
+			// Frames wait that cannot be answered, or sent, before the device has transmitted: nothing that an interrupt tells.
 			if stuck++; stuck%checkStuck == 0 {
 				err = q.wait.function.Check()
 			}
 			time.Sleep(stuckFor)
+		case q.refused: // there is room by now
 		case q.wait.vector != nil:
 			err = q.Wait()
 			idle = 0
