@@ -44,6 +44,7 @@ func TestDrops(t *testing.T) {
 		{"total length too short", edit(func(f []byte) { f[17] = 27 }), Counters{Malformed: 1}},
 		{"more fragments", edit(func(f []byte) { f[20] = 0x20 }), Counters{Fragments: 1}},
 		{"last fragment", edit(func(f []byte) { f[21] = 1 }), Counters{Fragments: 1}},
+		{"last fragment of a byte", edit(func(f []byte) { f[16], f[17], f[21] = 0, 21, 1 }), Counters{Fragments: 1}},
 		{"middle fragment", edit(func(f []byte) { f[20], f[21] = 0x3f, 0xff }), Counters{Fragments: 1}},
 		{"header checksum", func() []byte { f := request(nil); f[24]++; return f }(), Counters{Checksum: 1}},
 		{"UDP checksum", edit(func(f []byte) { f[50]++ }), Counters{Checksum: 1}},

@@ -153,10 +153,12 @@ func (s *Stack) ipv4(frame []byte, h *[headers]byte, status nic.Status) Answer {
 			return s.pass(&s.Options, frame, status)
 		}
 		return drop(&s.Malformed)
-	case total < headers-etherLen || total > len(frame)-etherLen:
+	case total < ipLen || total > len(frame)-etherLen:
 		return drop(&s.Malformed)
 	case le.Uint16(h[20:22])&fragment != 0:
 		return s.pass(&s.Fragments, frame, status)
+	case total < headers-etherLen: // only the last fragment may be that short
+		return drop(&s.Malformed)
 	case !s.offload || !status.IPv4OK():
 		if headerSum(h) != 0xffff {
 			return drop(&s.Checksum)
