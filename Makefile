@@ -23,11 +23,13 @@ help: ## list the targets
 nom: ## build the command
 	@$(GOBUILD) -o $(BIN)/nom ./cmd/nom
 
-# The platform is linked where no program is, and entered at its own entry point because its Go runtime never starts.
+# The platform and the companion are linked where no program is; the platform is entered at its own entry point because its Go
+# runtime never starts.
 system: ## build the parts of the system: what runs on a machine beside the programs
 	@$(MACHINEENV) $(GOBUILD) -ldflags "-T 0x70001000 -E main.entry" -o $(BIN)/system/metal ./metal/platform
 	@$(MACHINEENV) $(GOBUILD) -o $(BIN)/system/kernel ./kernel
 	@$(MACHINEENV) $(GOBUILD) -o $(BIN)/system/root ./root
+	@$(MACHINEENV) $(GOBUILD) -ldflags "-T 0x60001000" -o $(BIN)/system/uplink ./uplink
 
 qemu: ## install QEMU, if it is missing or too old
 	@scripts/install-qemu.sh

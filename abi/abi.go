@@ -44,6 +44,15 @@ const (
 	DirectMap = 0xffff_8000_0000_0000
 	// PlatformAddr is where the platform image is linked. Programs must end below it.
 	PlatformAddr = 0x7000_0000
+
+	// AddressEnv and GatewayEnv are the environment variables that say where a container is in a network: ADDRESS/BITS and
+	// ADDRESS. A companion reads them; the program may.
+	AddressEnv = "NOM_ADDRESS"
+	GatewayEnv = "NOM_GATEWAY"
+
+	// CompanionAddr is where a companion is linked: a second program in the same container, below the platform. The
+	// program beside it must end below this address.
+	CompanionAddr = 0x6000_0000
 )
 
 // VectorEvent is the interrupt vector by which the nonkernel says "look at your event page", on vCPU 0.

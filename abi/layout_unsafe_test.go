@@ -66,7 +66,7 @@ func layouts() map[string]struct {
 			{"Given", unsafe.Offsetof(status.Given), 232}, {"Overhead", unsafe.Offsetof(status.Overhead), 240},
 			{"Limit", unsafe.Offsetof(status.Limit), 248},
 		}},
-		"BootPage": {unsafe.Sizeof(boot), 1464, []place{
+		"BootPage": {unsafe.Sizeof(boot), 1472, []place{
 			{"Magic", unsafe.Offsetof(boot.Magic), 0}, {"Flags", unsafe.Offsetof(boot.Flags), 8}, {"Entry", unsafe.Offsetof(boot.Entry), 16},
 			{"Main", unsafe.Offsetof(boot.Main), 24}, {"Args", unsafe.Offsetof(boot.Args), 32}, {"NumArgs", unsafe.Offsetof(boot.NumArgs), 48},
 			{"NumEnv", unsafe.Offsetof(boot.NumEnv), 52}, {"Segments", unsafe.Offsetof(boot.Segments), 56},

@@ -72,6 +72,8 @@ type BootPage struct {
 	Devices    [MaxDevices]DeviceGrant // the devices that belong to the container
 	NumDevices uint32
 	_          uint32
+
+	Companion uint64 // virtual address of the entry point of a second program, or 0: see CompanionAddr
 }
 
 // MaxDevices is how many devices a container may hold.

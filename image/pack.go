@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"nom.dev/nom/abi/bundle"
 	"nom.dev/nom/abi/layout"
@@ -23,6 +24,7 @@ type Parts struct {
 	Metal  []byte // the platform
 	Kernel []byte // the nonkernel
 	Root   []byte // the root container's program
+	Uplink []byte // the companion of programs that are in a network
 }
 
 // System reads nom's own parts from the directory that SystemEnv names, or from system/ beside the running executable.
@@ -47,10 +49,10 @@ func ReadSystem(dir string) (*Parts, error) {
 	for _, part := range []struct {
 		name string
 		to   *[]byte
-	}{{"metal", &p.Metal}, {"kernel", &p.Kernel}, {"root", &p.Root}} {
+	}{{"metal", &p.Metal}, {"kernel", &p.Kernel}, {"root", &p.Root}, {"uplink", &p.Uplink}} {
 		b, err := os.ReadFile(filepath.Join(dir, part.name))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("nom's own part %q is not in %s: run make in nom's source tree, or set %s to the directory that has metal, kernel and root",
+			return nil, fmt.Errorf("nom's own part %q is not in %s: run make in nom's source tree, or set %s to the directory that has metal, kernel, root and uplink",
 				part.name, dir, SystemEnv)
 		}
 		if err != nil {
@@ -82,6 +84,9 @@ func Pack(system *Parts, m *manifest.Manifest, programs []ProgramFile) ([]byte, 
 		{Name: bundle.Metal, Data: system.Metal, Mode: 0o755},
 		{Name: bundle.Root, Data: system.Root, Mode: 0o755},
 		{Name: bundle.Manifest, Data: text},
+	}
+	if slices.ContainsFunc(m.Containers, func(c manifest.Container) bool { return c.Network != nil }) {
+		files = append(files, bundle.File{Name: bundle.Uplink, Data: system.Uplink, Mode: 0o755})
 	}
 	for _, p := range programs {
 		more, err := p.pack()

@@ -104,6 +104,14 @@ func OpenVector(vector int) (*os.File, error) {
 	return os.NewFile(fd, fmt.Sprintf("vector %#x", vector)), nil
 }
 
+// StartProgram is for a companion: it lets the program beside it start, which finds the network ready then.
+func StartProgram() error {
+	if _, _, errno := syscall.RawSyscall(call.StartProgram, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("starting the program beside this one: %w", refusal(errno))
+	}
+	return nil
+}
+
 // Stat reads a counter of the platform: call.StatFaults and so on. arg is the system call number for StatSyscalls.
 func Stat(which, arg uint64) (uint64, error) {
 	v, _, errno := syscall.RawSyscall(call.Stats, uintptr(which), uintptr(arg), 0)

@@ -171,6 +171,11 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 		}
 		cfg.Devices = []abi.DeviceGrant{d}
 	}
+	if spec.Network != nil {
+		if cfg.Companion, _, ok = l.files.File(bundle.Uplink); !ok {
+			return nil, fmt.Errorf("no %s in the bundle of the machine image", bundle.Uplink)
+		}
+	}
 	for i := 0; i < len(cfg.Seed); i += 8 {
 		for k, v := 0, l.seeds.Uint64(); k < 8; k++ {
 			cfg.Seed[i+k] = byte(v >> (8 * k))
@@ -205,12 +210,19 @@ func explain(err error) error {
 	return err
 }
 
-// environment is the program's environment with its working directory in it.
+// environment is the program's environment with its working directory and its place in the network in it.
 func environment(spec *manifest.Container) []string {
-	if spec.Dir == "" || spec.Dir == "/" {
-		return spec.Env
+	var env []string
+	if spec.Dir != "" && spec.Dir != "/" {
+		env = append(env, "PWD="+spec.Dir)
 	}
-	return append([]string{"PWD=" + spec.Dir}, spec.Env...)
+	if n := spec.Network; n != nil {
+		env = append(env, abi.AddressEnv+"="+n.Address.String())
+		if n.Gateway.IsValid() {
+			env = append(env, abi.GatewayEnv+"="+n.Gateway.String())
+		}
+	}
+	return append(env, spec.Env...)
 }
 
 // Ports that switch the machine off.

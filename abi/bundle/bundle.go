@@ -67,6 +67,7 @@ const (
 const (
 	Metal         = "metal"
 	Root          = "root"
+	Uplink        = "uplink" // only where a container is in a network
 	Manifest      = "manifest.json"
 	ProgramPrefix = "program/"
 	FilesPrefix   = "files/"

@@ -6,7 +6,7 @@
 // Physical memory, in this order:
 //
 //	boot page, entry tables   at fixed addresses below Base in a container, anywhere on a bare machine
-//	Base                      the program's segments, then the argument strings
+//	Base                      the segments of the program and of its companion, then the argument strings
 //	(gap)                     free, up to the next 2 MiB boundary
 //	2 MiB aligned             the platform, each segment at its virtual address minus abi.PlatformAddr
 //	                          the bundle, the files
@@ -38,6 +38,7 @@ type Source int
 // Sources of a Piece.
 const (
 	Program Source = iota
+	Companion
 	Platform
 	Arguments
 	Bundle
@@ -45,17 +46,18 @@ const (
 )
 
 func (s Source) String() string {
-	return [...]string{"program", "platform", "arguments", "bundle", "files"}[s]
+	return [...]string{"program", "companion", "platform", "arguments", "bundle", "files"}[s]
 }
 
 // Input is what New needs to know.
 type Input struct {
-	Program  []byte // ELF
-	Platform []byte // ELF
-	Args     []string
-	Env      []string
-	Name     string
-	Bundle   []byte // for the program to open; may be nil
+	Program   []byte // ELF
+	Companion []byte // ELF of a second program, linked at abi.CompanionAddr; may be nil
+	Platform  []byte // ELF
+	Args      []string
+	Env       []string
+	Name      string
+	Bundle    []byte // for the program to open; may be nil
 	// BundleRest are the parts that follow when Bundle is only its beginning, each from a page boundary on.
 	BundleRest [][]byte
 	Files      []byte // a bundle of the program's read-only files; may be nil
@@ -102,7 +104,7 @@ func New(in Input) (*Plan, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	program, err := parseELF("program", in.Program, lowest, abi.PlatformAddr)
+	program, companion, err := in.programs()
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +118,11 @@ func New(in Input) (*Plan, error) {
 		b.boot.Flags = abi.BootHost
 	}
 	copy(b.boot.Name[:abi.NameLen-1], in.Name)
-	b.addProgram(program)
+	b.addProgram(Program, program)
+	if companion != nil {
+		b.boot.Companion = companion.entry
+		b.addProgram(Companion, companion)
+	}
 	b.addArgs()
 	b.addPlatform(platform)
 	b.boot.Bundle = b.addBlob(Bundle, in.Bundle)
@@ -125,6 +131,19 @@ func New(in Input) (*Plan, error) {
 	}
 	b.boot.Files = b.addBlob(Files, in.Files)
 	return b.finish(platform)
+}
+
+// programs reads the program and its companion, which is nil when there is none.
+func (in *Input) programs() (program, companion *image, err error) {
+	end := uint64(abi.PlatformAddr)
+	if len(in.Companion) != 0 {
+		end = abi.CompanionAddr
+		if companion, err = parseELF("companion", in.Companion, abi.CompanionAddr, abi.PlatformAddr); err != nil {
+			return nil, nil, err
+		}
+	}
+	program, err = parseELF("program", in.Program, lowest, end)
+	return program, companion, err
 }
 
 // check fills in defaults and checks the parameters that are not files.
@@ -187,7 +206,7 @@ type builder struct {
 }
 
 // addProgram places the program's segments. Of zero memory, only what shares the last page with data is backed.
-func (b *builder) addProgram(im *image) {
+func (b *builder) addProgram(from Source, im *image) {
 	for i := range im.segs {
 		s := &im.segs[i]
 		va := s.va &^ pageMask
@@ -196,7 +215,7 @@ func (b *builder) addProgram(im *image) {
 			size = 0
 		}
 		b.segs = append(b.segs, abi.Segment{VA: va, PA: b.next, Size: size, Zero: s.end() - va - size, Prot: s.prot})
-		b.addSegment(Program, s, b.next, size)
+		b.addSegment(from, s, b.next, size)
 		b.next += size
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/netip"
 	"path"
 	"strconv"
 	"strings"
@@ -40,6 +41,14 @@ type Container struct {
 	Dedicated *bool    `json:"dedicated"`       // whole cores; null = the root container decides
 	Restart   string   `json:"restart,omitempty"`
 	NIC       bool     `json:"nic,omitempty"` // a network function of its own
+
+	Network *Network `json:"network,omitempty"` // its sockets reach a network through that function; null = the program drives it
+}
+
+// Network is where a container is in an IPv4 network.
+type Network struct {
+	Address netip.Prefix `json:"address"` // with the length of the network's prefix
+	Gateway netip.Addr   `json:"gateway,omitzero"`
 }
 
 // Parse reads and checks a manifest.
@@ -104,8 +113,26 @@ func (c *Container) check() error {
 			return fmt.Errorf("environment string %q is not KEY=VALUE", kv)
 		}
 	}
+	if err := c.checkNetwork(); err != nil {
+		return err
+	}
 	_, err := ParseRestart(c.Restart)
 	return err
+}
+
+func (c *Container) checkNetwork() error {
+	n := c.Network
+	switch {
+	case n == nil:
+		return nil
+	case !c.NIC:
+		return fmt.Errorf("it is in a network and has no network function")
+	case !n.Address.IsValid() || !n.Address.Addr().Is4() || n.Address.Bits() == 0 || n.Address.Bits() > 30:
+		return fmt.Errorf("the network address %v is not an IPv4 address with a prefix of 1 to 30 bits", n.Address)
+	case n.Gateway.IsValid() && (!n.Address.Contains(n.Gateway) || n.Gateway == n.Address.Addr()):
+		return fmt.Errorf("the gateway %v is not another address in the network of %v", n.Gateway, n.Address)
+	}
+	return nil
 }
 
 // CheckName checks the name of a container: 1 to 63 letters, digits, dots, hyphens and underscores, the first a letter or

@@ -17,6 +17,7 @@ type Config struct {
 	Cores []Slots // every vCPU, from 0 on, must have some; their number is the number of vCPUs
 
 	Program, Platform []byte   // ELF; lent where they are whole pages of the bundle, otherwise copied
+	Companion         []byte   // ELF of a second program that runs beside the first, likewise, or nil: see package uplink
 	Args, Env         []string // Args[0] is the program's name; Env gets a GOMEMLIMIT if it has none
 	Files             []byte   // a bundle of read-only files for the program, or nil
 	Seed              [32]byte // random, for this start only
@@ -109,13 +110,14 @@ func countVCPUs(cores []Slots) (int, error) {
 func (cfg *Config) plan(nest *nesting) (*layout.Plan, error) {
 	p, err := layout.New(layout.Input{
 		Program:    cfg.Program,
+		Companion:  cfg.Companion,
 		Platform:   cfg.Platform,
 		Args:       cfg.Args,
 		Env:        cfg.environment(),
 		Name:       cfg.Name,
 		Files:      cfg.Files,
 		Base:       abi.ImageAddr,
-		Lend:       lendable(cfg.Program) && lendable(cfg.Platform) && lendable(cfg.Files),
+		Lend:       lendable(cfg.Program) && lendable(cfg.Companion) && lendable(cfg.Platform) && lendable(cfg.Files),
 		Bundle:     nest.head,
 		BundleRest: nest.rest,
 	})

@@ -32,6 +32,8 @@ const (
 	// Route says to which world an interrupt belongs that a CPU gets while the nonkernel runs there: (CPU, vector, address of
 	// World, the guest's vector). World 0 takes the route away. Raised to the world, it kicks the CPU's runner.
 	Route
+	// StartProgram is for a companion: it is ready, and the program beside it may start.
+	StartProgram
 )
 
 // Counters of Stats.

@@ -82,24 +82,24 @@ func idleThread(c *cpuState) *thread {
 }
 
 const (
-	stackTop    = 0x7fff_ffff_0000
-	mainStack   = 8 << 20
-	auxSysInfo  = 33
-	auxPageSize = 6
-	auxRandom   = 25
-	auxSecure   = 23
+	stackTop  = 0x7fff_ffff_0000
+	mainStack = 8 << 20
+	// The companion's stack lies this far below the program's.
+	stackDistance = 1 << 30
+	auxSysInfo    = 33
+	auxPageSize   = 6
+	auxRandom     = 25
+	auxSecure     = 23
 )
 
-// startProgram makes the program's first thread, with the stack that the System V ABI describes, and runs it.
+// startProgram makes the program's first thread and runs it. With a companion, that runs first: see startMain.
 func startProgram(c *cpuState, b *abi.BootPage) {
 	kernelLock.lock() // other CPUs are at work already
-	t := newThread()
-	if t == nil {
-		fatal("no memory for the first thread")
+	t := firstThread(b, programMain, b.Entry)
+	if b.Companion != 0 {
+		waitingMain = t
+		t = firstThread(b, programCompanion, b.Companion)
 	}
-	vmas.insert(stackTop-mainStack, stackTop, protRead|protWrite)
-	sp := pushArguments(b)
-	t.prepare(&frame{IP: b.Entry, CS: selCode, SS: selData, Flags: flagIF | 2, SP: sp})
 	c.idle.state = threadRunnable
 	t.state = threadRunning
 	t.cpu = c
@@ -108,13 +108,26 @@ func startProgram(c *cpuState, b *abi.BootPage) {
 	startThread(t.sp + 16)
 }
 
+// firstThread makes the first thread of a program, with the stack that the System V ABI describes.
+func firstThread(b *abi.BootPage, program, entry uint64) *thread {
+	t := newThread()
+	if t == nil {
+		fatal("no memory for the first thread")
+	}
+	t.program = program
+	top := stackTop - program*stackDistance
+	vmas.insert(top-mainStack, top, protRead|protWrite)
+	t.prepare(&frame{IP: entry, CS: selCode, SS: selData, Flags: flagIF | 2, SP: pushArguments(b, top)})
+	return t
+}
+
 // pushArguments copies the strings to the top of the stack and builds argc, argv, envp and the auxiliary vector below.
-func pushArguments(b *abi.BootPage) uint64 {
-	strings := stackTop - pageUp(b.Args.Size+64)
-	random := uint64(stackTop - 32)
+func pushArguments(b *abi.BootPage, top uint64) uint64 {
+	strings := top - pageUp(b.Args.Size+64)
+	random := top - 32
 	words := uint64(b.NumArgs) + uint64(b.NumEnv) + 16
 	sp := (strings - words*8) &^ 63
-	if !prefault(sp, stackTop-sp) {
+	if !prefault(sp, top-sp) {
 		fatal("no first stack")
 	}
 	src := bytesAt(direct(b.Args.Addr), b.Args.Size)

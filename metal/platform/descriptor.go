@@ -26,6 +26,7 @@ type descriptor struct {
 	polled  bool   // registered with the poller
 	edge    bool   // report only after a new event
 	fresh   bool   // a new event since the last report
+	poller  uint16 // the poller's descriptor
 	want    uint32 // events that the poller reports
 	data    uint64
 }
@@ -301,7 +302,7 @@ func fcntl(d *descriptor, fd, cmd, arg uint64) uint64 {
 	return errno(eINVAL)
 }
 
-// The poller. A Go program has one; registrations of several share the table.
+// Pollers. A Go program has one, so a descriptor is registered with one at a time: the last that it was given to.
 
 const (
 	epollIn  = 1
@@ -313,7 +314,7 @@ const (
 	eventLen = 12 // struct epoll_event is packed
 )
 
-func epollCtl(op, fd, event uint64) uint64 {
+func epollCtl(poller, op, fd, event uint64) uint64 {
 	if op != epollDel && !userWords(event, eventLen, false) {
 		return errno(eFAULT)
 	}
@@ -333,6 +334,7 @@ func epollCtl(op, fd, event uint64) uint64 {
 		return 0
 	}
 	d.polled = true
+	d.poller = uint16(poller)
 	d.want = load32(event) | epollErr | epollHup
 	d.edge = d.want&epollET != 0
 	d.data = load64(event + 4)
@@ -356,11 +358,11 @@ func readyEvents(d *descriptor) uint32 {
 	return events & d.want
 }
 
-func pollReady(events, most uint64) uint64 {
+func pollReady(poller, events, most uint64) uint64 {
 	n := uint64(0)
 	for i := range descriptors[:usedDescriptors] {
 		d := &descriptors[i]
-		if !d.polled || d.edge && !d.fresh || n >= most {
+		if !d.polled || d.edge && !d.fresh || uint64(d.poller) != poller || n >= most {
 			continue
 		}
 		ready := readyEvents(d)
@@ -394,7 +396,7 @@ func pollGrain(timeout int64) uint64 {
 	return 200_000
 }
 
-func epollWait(events, most uint64, timeout int64) uint64 {
+func epollWait(poller, events, most uint64, timeout int64) uint64 {
 	most = uint64(uint32(most))
 	if most == 0 || most > (1<<31-1)/eventLen {
 		return errno(eINVAL)
@@ -402,19 +404,20 @@ func epollWait(events, most uint64, timeout int64) uint64 {
 	if end := events + most*eventLen; end < events || end > userEnd {
 		return errno(eFAULT)
 	}
-	if n := pollReady(events, most); n != 0 || timeout == 0 {
+	if n := pollReady(poller, events, most); n != 0 || timeout == 0 {
 		return n
 	}
 	deadline := uint64(0)
 	if timeout > 0 {
 		deadline = nanotime() + min(uint64(timeout), pollGrain(timeout))
 	}
-	timedOut, interrupted := block(waitPoll, 0, deadline)
-	if interrupted {
-		return errno(eINTR)
+	for {
+		timedOut, interrupted := block(waitPoll, 0, deadline)
+		if interrupted {
+			return errno(eINTR)
+		}
+		if n := pollReady(poller, events, most); n != 0 || timedOut {
+			return n
+		}
 	}
-	if timedOut {
-		return 0
-	}
-	return pollReady(events, most)
 }

@@ -122,8 +122,13 @@ func fatal(why string) {
 	stop(125)
 }
 
-// endProgram is exit_group.
-func endProgram(code uint64) { stop(code & 0xff) }
+// endProgram is exit_group. The container ends with its program; one whose companion ends could not reach anybody any more.
+func endProgram(code uint64) {
+	if cpu().current.program == programCompanion {
+		fatal("the program that connects the sockets to the network ended: it says above why")
+	}
+	stop(code & 0xff)
+}
 
 const debugExitPort = 0xf4
 

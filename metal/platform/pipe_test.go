@@ -94,7 +94,7 @@ func TestPipePolled(t *testing.T) {
 	for _, fd := range []uint64{r, w} {
 		store32(buffer(0), epollIn|epollOut|epollET&0xffff_ffff)
 		store64(buffer(0)+4, fd)
-		if e := epollCtl(1, fd, buffer(0)); e != 0 {
+		if e := epollCtl(0, 1, fd, buffer(0)); e != 0 {
 			t.Fatalf("epoll_ctl: %s", result(e))
 		}
 	}
@@ -103,7 +103,7 @@ func TestPipePolled(t *testing.T) {
 		events uint32
 	}
 	ready := func() []event {
-		n := pollReady(buffer(0), 10)
+		n := pollReady(0, buffer(0), 10)
 		var list []event
 		for i := range n {
 			p := buffer(0) + i*eventLen

@@ -224,7 +224,7 @@ func TestSigreturn(t *testing.T) {
 		memory := addressOf(&alignedBytes(t, 4*pageSize)[0])
 		th := cpu().current
 		th.altSP, th.altSize, th.altFlags = memory+2*pageSize, 2*pageSize, 0
-		sigactions[sigSEGV] = sigaction{handler: 0x401000}
+		sigactions[programMain][sigSEGV] = sigaction{handler: 0x401000}
 		uc, fp := memory, memory+pageSize
 		m := at[mcontext](uc + ucMContext)
 		m.IP, m.FPState = 0x402000, fp
@@ -246,7 +246,7 @@ func TestSigreturn(t *testing.T) {
 		if f.IP != want || c.ok != (th.sigmask == 5) {
 			t.Errorf("%s: goes on at %#x with signal mask %#x, want at %#x", c.name, f.IP, th.sigmask, want)
 		}
-		sigactions[sigSEGV] = sigaction{}
+		sigactions[programMain][sigSEGV] = sigaction{}
 	}
 }
 

@@ -40,6 +40,8 @@ func privateCall(f *frame) {
 		hostOnly(f, kickCPU)
 	case call.Route:
 		hostOnly(f, routeVector)
+	case call.StartProgram:
+		startMain(f)
 	case call.PowerOff:
 		hostOnly(f, powerOff)
 	default:

@@ -26,7 +26,8 @@ const (
 
 type sigaction struct{ handler, flags, restorer, mask uint64 }
 
-var sigactions [65]sigaction
+// sigactions are those of each of the programs.
+var sigactions [numPrograms][65]sigaction
 
 // Layout of the signal frame: return address, ucontext, siginfo, XSAVE area; offsets in struct ucontext.
 const (
@@ -45,7 +46,7 @@ func fault(f *frame, area, sig, code, address uint64) {
 		dump(f)
 		fatal("fault in the platform")
 	}
-	if sigactions[sig].handler < 2 || t.sigmask>>(sig-1)&1 != 0 || t.altFlags&ssDisable != 0 {
+	if t.actions()[sig].handler < 2 || t.sigmask>>(sig-1)&1 != 0 || t.altFlags&ssDisable != 0 {
 		dump(f)
 		fatal("fault with no signal handler")
 	}
@@ -62,7 +63,7 @@ func deliver(f *frame, area uint64) {
 		kernelLock.lock()
 		t.pending &^= 1 << (s - 1)
 		kernelLock.unlock()
-		h := sigactions[s].handler
+		h := t.actions()[s].handler
 		if h == 1 || h == 0 && ignoredByDefault(s) {
 			continue
 		}
@@ -81,7 +82,7 @@ func ignoredByDefault(s uint64) bool {
 
 // pushSignal rewrites f so that it returns into the handler of sig, with the interrupted state on the signal stack.
 func pushSignal(f *frame, t *thread, sig, code, address, area uint64) {
-	a := &sigactions[sig]
+	a := &t.actions()[sig]
 	sp := f.SP - 128
 	if onAlt := f.SP > t.altSP && f.SP <= t.altSP+t.altSize; !onAlt && t.altFlags&ssDisable == 0 {
 		sp = t.altSP + t.altSize
@@ -231,7 +232,7 @@ func sysSigaction(sig, act, old, size uint64) uint64 {
 	if sig == 0 || sig > 64 || act != 0 && (sig == sigKILL || sig == sigSTOP) {
 		return errno(eINVAL)
 	}
-	s := &sigactions[sig]
+	s := &cpu().current.actions()[sig]
 	before := *s
 	if act != 0 {
 		*s = *at[sigaction](act)

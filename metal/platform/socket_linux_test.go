@@ -134,7 +134,7 @@ func (w *socketTwin) watch(p pair) {
 		store32(buffer(side), epollIn|epollOut|epollRDHup)
 		store64(buffer(side)+4, p[side])
 	}
-	if r := epollCtl(1, p[0], buffer(0)); r != 0 {
+	if r := epollCtl(0, 1, p[0], buffer(0)); r != 0 {
 		w.t.Fatalf("epoll_ctl: %s", result(r))
 	}
 	if r := linuxCall(sysEpollCtl, w.poller, 1, p[1], buffer(1)); r != 0 {
@@ -152,7 +152,7 @@ func (w *socketTwin) checkEvents() {
 	get := func(side int) map[uint64]uint32 {
 		n := uint64(0)
 		if side == 0 {
-			n = pollReady(buffer(0), 1000)
+			n = pollReady(0, buffer(0), 1000)
 		} else if n = linuxCall(sysEpollWait, w.poller, buffer(1), 1000, 0); int64(n) < 0 {
 			w.t.Fatalf("epoll_wait of Linux: %s", result(n))
 		}

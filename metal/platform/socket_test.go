@@ -152,14 +152,14 @@ func TestSocketEdges(t *testing.T) {
 	for _, fd := range []uint64{c, s} {
 		store32(buffer(0), epollIn|epollOut|epollRDHup|epollET&0xffff_ffff)
 		store64(buffer(0)+4, fd)
-		if e := epollCtl(1, fd, buffer(0)); e != 0 {
+		if e := epollCtl(0, 1, fd, buffer(0)); e != 0 {
 			t.Fatalf("epoll_ctl: %s", result(e))
 		}
 	}
 	check := func(when string, wantC, wantS uint32) {
 		t.Helper()
 		var got [2]uint32
-		for i := range pollReady(buffer(0), 10) {
+		for i := range pollReady(0, buffer(0), 10) {
 			p := buffer(0) + i*eventLen
 			if load64(p+4) == c {
 				got[0] = load32(p)

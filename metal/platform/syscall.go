@@ -236,9 +236,9 @@ func dispatch(f *frame, n uint64) uint64 {
 		yield()
 		return 0
 	case sysEpollPwait, sysEpollWait:
-		return epollWait(b, c, timeoutMillis(d))
+		return epollWait(a, b, c, timeoutMillis(d))
 	case sysEpollCtl:
-		return epollCtl(b, c, d)
+		return epollCtl(a, b, c, d)
 	case sysTgkill:
 		return tgkill(b, c)
 	case sysTkill:
@@ -394,6 +394,7 @@ func clone(f *frame) uint64 {
 	r.FS = f.R8
 	n.sigmask = me.sigmask
 	n.mask = me.mask
+	n.program = me.program
 	ready(n)
 	return n.id
 }

@@ -47,7 +47,8 @@ type thread struct {
 	altFlags uint64
 	clearTID uint64
 
-	daemon bool // the platform's own
+	daemon  bool   // the platform's own
+	program uint64 // whose: see programs
 }
 
 const maxThreads = 4096

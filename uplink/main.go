@@ -1,0 +1,16 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"nom.dev/nom/metal"
+)
+
+func main() {
+	if err := metal.StartProgram(); err != nil {
+		fmt.Fprintln(os.Stderr, "uplink:", err)
+		os.Exit(1)
+	}
+	select {}
+}
