@@ -23,7 +23,7 @@ func writeParts(t *testing.T, dir string, names ...string) {
 
 func TestSystem(t *testing.T) {
 	dir := t.TempDir()
-	writeParts(t, dir, "metal", "kernel", "root")
+	writeParts(t, dir, "metal", "kernel", "root", "uplink")
 	t.Setenv(SystemEnv, dir)
 	p, err := System()
 	if err != nil {

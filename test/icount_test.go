@@ -20,7 +20,8 @@ import (
 
 // TestCountedStart counts what stands between a container's first instruction and its program's main function.
 func TestCountedStart(t *testing.T) {
-	o := boot(t, hardware{cpus: 1, memory: gib, icount: true}, run("apps/hello"), run("test/programs/idle"))
+	// One after the other: what a second container does between counts, too.
+	o := boot(t, hardware{cpus: 1, memory: gib, icount: true, parallel: 1}, run("apps/hello"), run("test/programs/idle"))
 	hello := o.want("hello", api.ReasonExit, 0).last().Stats
 	spec.startToMain.hold(t, "hello", hello.MainTSC)
 	idle := o.want("idle", api.ReasonExit, 0).last().Stats
@@ -147,7 +148,11 @@ func TestCountedWork(t *testing.T) {
 			for _, name := range countedWork {
 				t.Logf("%s: %d instructions, %d on the bare machine", name, inside[name], alone[name])
 				more := max(inside[name], alone[name]) - alone[name]
-				c.loss.hold(t, name, (more*1000+alone[name]-1)/alone[name])
+				loss := c.loss
+				if leansOnRuntime[name] {
+					loss = spec.runtimeLoss
+				}
+				loss.hold(t, name, (more*1000+alone[name]-1)/alone[name])
 			}
 			for _, name := range []string{"system call", "hypercall", "hypercall that the nonkernel answers"} {
 				t.Logf("%s: %d instructions", name, inside[name])
@@ -159,6 +164,10 @@ func TestCountedWork(t *testing.T) {
 
 // countedWork is the work of programs/count that computes.
 var countedWork = []string{"sieve", "sha256", "sort", "float", "json", "garbage", "channel"}
+
+// leansOnRuntime is work whose count differs from run to run, on the bare machine too: the collector and the scheduler of
+// goroutines depend on random numbers and on when timers fire.
+var leansOnRuntime = map[string]bool{"garbage": true, "channel": true}
 
 // worldSwitch is how many instructions it takes to go from the nonkernel to a container and back: those of the function
 // that does it, which has no branches.

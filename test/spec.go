@@ -11,7 +11,7 @@ type promise struct {
 
 // spec are the promises that tests of this package hold, in counts: a slow computer changes none.
 var spec = struct {
-	startToMain, bootToRoot, exitsDedicated, nullCall, sharedCall, computeLoss, sharedLoss, idleMemory promise
+	startToMain, bootToRoot, exitsDedicated, nullCall, sharedCall, computeLoss, sharedLoss, runtimeLoss, idleMemory promise
 }{
 	startToMain:    promise{"from a container's first instruction to main", "instructions", 1_000_000},
 	bootToRoot:     promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
@@ -20,6 +20,7 @@ var spec = struct {
 	sharedCall:     promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 500},
 	computeLoss:    promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 10},
 	sharedLoss:     promise{"what computing in a container on a shared core costs more than on the bare machine", "per mille", 50},
+	runtimeLoss:    promise{"the same of work that leans on Go's collector and scheduler", "per mille", 60},
 	idleMemory:     promise{"memory of a container with a program that sleeps, besides shared text", "bytes", 8 << 20},
 }
 

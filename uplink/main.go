@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"nom.dev/nom/metal"
 )
@@ -12,5 +13,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "uplink:", err)
 		os.Exit(1)
 	}
-	select {}
+	for {
+		time.Sleep(time.Hour)
+	}
 }

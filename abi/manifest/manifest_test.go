@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 	want := &Manifest{
 		Version: 1,
 		Containers: []Container{
-			{"web", "program/web", "files/web", []string{"web", "-v"}, []string{"A=b=c"}, "/srv", 64 << 20, 2, &yes, "on-failure:3", false},
+			{"web", "program/web", "files/web", []string{"web", "-v"}, []string{"A=b=c"}, "/srv", 64 << 20, 2, &yes, "on-failure:3", false, nil},
 			{Name: "job", Program: "program/job", Args: []string{"job"}},
 		},
 		Options: map[string]json.RawMessage{"quiet": json.RawMessage("true")},

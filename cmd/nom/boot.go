@@ -61,7 +61,9 @@ func boot(a *app, args []string) error {
 	}
 	defer closeConsole()
 	config.Image = filepath.Join(tmp, "machine.elf")
-	config.Netdev = cf.nic
+	if config.Netdev, err = cf.network(containers); err != nil {
+		return err
+	}
 	if err := p.bootable(config.Image, containers, 0); err != nil {
 		return err
 	}

@@ -64,6 +64,8 @@ type containerFlags struct {
 	memory    quantity
 	dedicated bool
 	nic       string
+	publish   []string
+	net       bool
 	tags      string
 	fs        *pflag.FlagSet
 }
@@ -77,6 +79,8 @@ func (c *containerFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&c.vcpus, "vcpus", 0, "virtual processors of each container; default: the machine decides")
 	fs.Var(&c.memory, "container-memory", "memory of each container; default: the machine decides")
 	fs.StringVar(&c.nic, "nic", "", "give the machine a network card on this QEMU -netdev `backend`, and each container a function of it")
+	fs.StringArrayVarP(&c.publish, "publish", "p", nil, "lead a `port` of this computer to one of a container: [CONTAINER=][ADDRESS:]PORT:PORT[/udp] (repeat it)")
+	fs.BoolVar(&c.net, "network", false, "let the programs reach the network outside; -p does so, too")
 	fs.BoolVar(&c.dedicated, "dedicated", false, "give each container cores of its own; default: the machine decides")
 	fs.StringVar(&c.tags, "tags", "", "comma-separated build `tags`")
 }

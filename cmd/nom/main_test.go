@@ -72,7 +72,7 @@ func fakeSystem(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for part, flags := range map[string]string{"metal": "-T 0x70001000", "kernel": "", "root": ""} {
+	for part, flags := range map[string]string{"metal": "-T 0x70001000", "kernel": "", "root": "", "uplink": "-T 0x60001000"} {
 		cmd := exec.Command("go", "build", "-o", part, "-ldflags", flags, ".")
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")

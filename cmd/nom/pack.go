@@ -123,6 +123,7 @@ func (p *packer) symbols() *symbols {
 		s.add(nonkernelName, filepath.Join(p.system.Dir, "kernel"))
 		s.add(platformName, filepath.Join(p.system.Dir, "metal"))
 		s.add(rootName, filepath.Join(p.system.Dir, "root"))
+		s.add(uplinkName, filepath.Join(p.system.Dir, "uplink"))
 	}
 	for _, c := range p.programs {
 		s.add(c.Name, c.elf)

@@ -124,7 +124,7 @@ const maxName = 48
 
 // unique makes names that containers can have, each different: the second hello is called hello-2.
 func unique(programs []program) {
-	taken := map[string]bool{nonkernelName: true, platformName: true, rootName: true}
+	taken := map[string]bool{nonkernelName: true, platformName: true, rootName: true, uplinkName: true}
 	for i := range programs {
 		p := &programs[i]
 		name := cleanName(p.name)

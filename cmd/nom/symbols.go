@@ -86,7 +86,7 @@ var address = regexp.MustCompile(`\b(?:0x)?[0-9a-f]{6,16}\b`)
 var owner = regexp.MustCompile(`^(?:([^|\s]+)\||\[([^]\s]+)\] )`)
 
 // annotate adds the names of functions to the addresses in text. A line that is not about a container is about the
-// nonkernel. The platform lies at addresses of its own.
+// nonkernel. The platform and the companion lie at addresses of their own.
 func (s *symbols) annotate(text string) string {
 	var out strings.Builder
 	for line := range strings.Lines(text) {
@@ -107,7 +107,7 @@ func (s *symbols) annotateLine(name, line string) string {
 		}
 		for i := range s.tables {
 			t := &s.tables[i]
-			if t.name != name && t.name != platformName {
+			if t.name != name && t.name != platformName && t.name != uplinkName {
 				continue
 			}
 			if where := t.describe(pc); where != "" {
@@ -123,4 +123,5 @@ const (
 	nonkernelName = "nonkernel"
 	platformName  = "metal"
 	rootName      = "root"
+	uplinkName    = "uplink"
 )

@@ -186,9 +186,15 @@ func (c *Container) Lend(to uint64, p metal.Physical, write bool) error {
 	return nil
 }
 
-// Load puts a plan into the memory of a container that has not started: what is shared is lent, the rest copied. The
-// pieces must come in the order of a plan: the container's memory grows with what is lent.
+// Load puts a plan into the memory of a container that has not started: what is shared is lent, the rest copied. Lending comes
+// first, in the order of the plan: it makes the memory grow, and needs places to which nothing is attached yet, while
+// copying attaches whole stretches.
 func (c *Container) Load(plan *layout.Plan) error {
+	for i := range plan.Pieces {
+		if err := c.lendPiece(&plan.Pieces[i]); err != nil {
+			return err
+		}
+	}
 	if err := c.Write(plan.BootAddr, plan.BootBytes()); err != nil {
 		return err
 	}
@@ -196,22 +202,24 @@ func (c *Container) Load(plan *layout.Plan) error {
 		return err
 	}
 	for i := range plan.Pieces {
-		p := &plan.Pieces[i]
-		if !p.Shared {
+		if p := &plan.Pieces[i]; !p.Shared {
 			if err := c.Write(p.PA, p.Data); err != nil {
 				return err
 			}
-			continue
-		}
-		from, ok := metal.PhysicalOf(p.Data)
-		if !ok {
-			return fmt.Errorf("container %s: a piece of its %v is to be lent and does not lie in whole pages", c.spec.Name, p.Source)
-		}
-		if err := c.Lend(p.PA, metal.Physical{Addr: from.Addr, Size: p.Size}, false); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+func (c *Container) lendPiece(p *layout.Piece) error {
+	if !p.Shared {
+		return nil
+	}
+	from, ok := metal.PhysicalOf(p.Data)
+	if !ok {
+		return fmt.Errorf("container %s: a piece of its %v is to be lent and does not lie in whole pages", c.spec.Name, p.Source)
+	}
+	return c.Lend(p.PA, metal.Physical{Addr: from.Addr, Size: p.Size}, false)
 }
 
 // Write copies data to guest-physical address to of a container that has not started.
