@@ -1,0 +1,167 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nom.dev/nom/abi/manifest"
+	"nom.dev/nom/api"
+	"nom.dev/nom/machine"
+)
+
+// place puts a guest into QEMU's user network.
+func (g *guest) place(address string) *guest {
+	g.NIC = true
+	g.Network = &manifest.Network{Address: netip.MustParsePrefix(address), Gateway: netip.MustParseAddr("10.0.2.2")}
+	return g
+}
+
+// TestUplink: unchanged programs in two containers, each with a network function of its own. One serves HTTP to this computer;
+// the other is a client of this computer, over TCP and UDP.
+func TestUplink(t *testing.T) {
+	page := strings.Repeat("nom ", 1<<18)
+	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
+	defer outside.Close()
+	datagrams := answerDatagrams(t)
+	closed := freeTCPPort(t)
+	fetch := run("test/programs/fetch", "http://10.0.2.2:"+portOf(outside.Listener.Addr()), "10.0.2.2:"+portOf(datagrams.LocalAddr()),
+		fmt.Sprintf("10.0.2.2:%d", closed)).place("10.0.2.16/24")
+	web := run("apps/web").place("10.0.2.15/24")
+	hw := hardware{cpus: 2, memory: gib}
+	console := new(bytes.Buffer)
+	config := hw.config(console)
+	config.Image = machineImage(t, hw, []*guest{web, fetch})
+	port := freeTCPPort(t)
+	config.Netdev = fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:8080", port)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	o := &outcome{t: t, containers: map[string]*end{}, console: console}
+	ended := make(chan error, 1)
+	fetched := make(chan struct{})
+	go func() {
+		_, err := machine.Run(ctx, config, watch(o, "fetch", fetched))
+		ended <- err
+	}()
+	err := browse(ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 8, 50)
+	if err == nil {
+		select {
+		case <-fetched:
+		case <-ctx.Done():
+			err = errors.New("the client did not end")
+		}
+	}
+	cancel()
+	if end := <-ended; err != nil {
+		t.Fatalf("%v\nthe machine ended with: %v\n%s", err, end, o.said())
+	}
+	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address 10.0.2.16\n", len(page))
+	if got := o.containers["fetch"].stdout; got != want {
+		t.Errorf("fetch printed\n%s\nwant\n%s%s", got, want, o.said())
+	}
+	if strings.Contains(console.String(), "blocked") {
+		t.Errorf("the IOMMU blocked something:\n%s", console)
+	}
+}
+
+// watch hands events on to o, and closes ended at the first exit of a container.
+func watch(o *outcome, container string, ended chan<- struct{}) func(api.Event) {
+	var once sync.Once
+	return func(ev api.Event) {
+		o.handle(ev)
+		if ev.Event == api.EventExit && ev.Container == container {
+			once.Do(func() { close(ended) })
+		}
+	}
+}
+
+// browse asks for a page from several connections at a time, each so many times.
+func browse(ctx context.Context, url string, connections, times int) error {
+	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
+	if err := awaitPage(ctx, &client, url); err != nil {
+		return err
+	}
+	errs := make(chan error, connections)
+	var wg sync.WaitGroup
+	for range connections {
+		wg.Go(func() {
+			for range times {
+				if err := getPage(ctx, &client, url); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	return <-errs
+}
+
+// awaitPage asks until the server is there.
+func awaitPage(ctx context.Context, client *http.Client, url string) error {
+	for {
+		err := getPage(ctx, client, url)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func getPage(ctx context.Context, client *http.Client, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	r, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err == nil && !strings.HasPrefix(string(body), "hello, 10.0.2.2:") {
+		err = fmt.Errorf("%s answered %q", url, body)
+	}
+	return err
+}
+
+// answerDatagrams answers on a UDP port of this computer until the test ends.
+func answerDatagrams(t *testing.T) net.PacketConn {
+	t.Helper()
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		b := make([]byte, 100)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			if string(b[:n]) == "question" {
+				_, _ = c.WriteTo([]byte("answer"), from)
+			}
+		}
+	}()
+	return c
+}
+
+func portOf(a net.Addr) string {
+	_, port, _ := net.SplitHostPort(a.String())
+	return port
+}
