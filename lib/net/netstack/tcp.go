@@ -58,7 +58,7 @@ func (s *Stack) forwarder() func(stack.TransportEndpointID, *stack.PacketBuffer)
 }
 
 // Accept establishes the connection. It waits for the other side, and says with an error that it did not come. The connection also
-// has the methods CloseRead and CloseWrite.
+// has the methods CloseRead, CloseWrite and Abort.
 //
 // Preconditions: neither Accept nor Reject was called.
 func (r *Request) Accept() (net.Conn, error) {
@@ -73,8 +73,17 @@ func (r *Request) Accept() (net.Conn, error) {
 		return nil, r.stack.failed("accept", r.Local, r.Remote, err)
 	}
 	r.request.Complete(false)
-	return gonet.NewTCPConn(&queue, ep), nil
+	return &conn{gonet.NewTCPConn(&queue, ep), ep}, nil
 }
+
+// conn is a connection.
+type conn struct {
+	*gonet.TCPConn
+	ep tcpip.Endpoint
+}
+
+// Abort resets the connection: what was not sent is lost, and the other side gets to know. Close is still to be called.
+func (c *conn) Abort() { c.ep.Abort() }
 
 // Reject refuses the connection, if it was not decided about before.
 func (r *Request) Reject() {
@@ -84,8 +93,8 @@ func (r *Request) Reject() {
 	}
 }
 
-// DialTCP connects to remote; from local, of which address and port may be zero. The connection also has the methods CloseRead and
-// CloseWrite. Errors are those of package net, with the errors of system calls that Linux would give.
+// DialTCP connects to remote; from local, of which address and port may be zero. The connection also has the methods CloseRead,
+// CloseWrite and Abort. Errors are those of package net, with the errors of system calls that Linux would give.
 func (s *Stack) DialTCP(ctx context.Context, local, remote netip.AddrPort) (net.Conn, error) {
 	if s.closed.Load() {
 		return nil, ErrClosed
@@ -111,7 +120,7 @@ func (s *Stack) DialTCP(ctx context.Context, local, remote netip.AddrPort) (net.
 		ep.Close()
 		return nil, s.failed("dial", local, remote, err)
 	}
-	return gonet.NewTCPConn(&queue, ep), nil
+	return &conn{gonet.NewTCPConn(&queue, ep), ep}, nil
 }
 
 // connect begins to connect.

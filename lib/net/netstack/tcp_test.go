@@ -187,6 +187,31 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestAbort: the other side sees a reset, not an end.
+func TestAbort(t *testing.T) {
+	s := newStation(t, config())
+	p := wire(t, s, 0)
+	s.HandleTCP(func(r *Request) {
+		c, err := r.Accept()
+		if err != nil {
+			t.Errorf("accepting: %v", err)
+			return
+		}
+		c.(interface{ Abort() }).Abort()
+		_ = c.Close()
+	})
+	s.serve(t)
+	c, err := gonet.DialContextTCP(t.Context(), p.Stack, full(at(ourAddr, 80)), ipv4.ProtocolNumber)
+	if err == nil {
+		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(limit))
+		_, err = c.Read(make([]byte, 1))
+	}
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestInFlight: connections that are begun and not finished are bounded.
 func TestInFlight(t *testing.T) {
 	c := config()
