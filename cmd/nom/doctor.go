@@ -164,7 +164,7 @@ func checkSystem() check {
 	if err != nil {
 		return check{Name: "system", Status: statusMissing, Found: err.Error(), Advice: "run \"make\" in nom's source, and use the command that it leaves in bin"}
 	}
-	return check{Name: "system", Status: statusOK, Found: "metal, kernel and root in " + parts.Dir}
+	return check{Name: "system", Status: statusOK, Found: "metal, kernel, root and uplink in " + parts.Dir}
 }
 
 func goFits(version string) bool {
