@@ -29,6 +29,7 @@ var rooms = map[string][]string{
 	"lib":     {"abi", "api", "hw", "metal"},
 	"root":    {"abi", "api", "hw", "metal", "lib"},
 	"apps":    {"abi", "api", "hw", "metal", "lib"},
+	"uplink":  {"abi", "metal", "lib"},
 	"image":   {"abi"},
 	"machine": {"abi", "api"},
 	"cmd":     {"abi", "api", "image", "machine"},
@@ -115,7 +116,7 @@ func TestImports(t *testing.T) {
 	}
 	for _, p := range list {
 		if rooms[room(p.ImportPath)] == nil {
-			t.Errorf("%s: there is no such room: name it in DESIGN.md and in this test, with what it may import", p.ImportPath)
+			t.Errorf("%s: there is no such room: name it in ARCHITECTURE.md and in this test, with what it may import", p.ImportPath)
 			continue
 		}
 		for _, to := range p.Imports {
