@@ -133,6 +133,7 @@ type hardware struct {
 	icount   bool
 	parallel int           // programs that run at a time; 0 = all
 	patience time.Duration // 0 = defaultPatience
+	netdev   string        // "" = no network card
 }
 
 // defaultPatience is how long a machine may take: much longer than it does, on any computer.
@@ -260,7 +261,7 @@ func (hw hardware) limit(t testing.TB) (context.Context, context.CancelFunc) {
 }
 
 func (hw hardware) config(console io.Writer) machine.Config {
-	return machine.Config{CPUs: hw.cpus, Memory: hw.memory, Icount: hw.icount, Console: console}
+	return machine.Config{CPUs: hw.cpus, Memory: hw.memory, Icount: hw.icount, Netdev: hw.netdev, Console: console}
 }
 
 // handle takes an event of the machine.

@@ -9,7 +9,6 @@ package devices
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/acpi"
@@ -33,6 +32,7 @@ type Set struct {
 	vectors   []vectors // by core
 	apic      []uint32  // by core
 	bug       func(error)
+	journal   journal // guarded by itself
 }
 
 // domain is what the functions of one container reach.
@@ -206,7 +206,9 @@ func (s *Set) Detach(d *container.Device) {
 		f.entry[i] = entry{}
 	}
 	f.pci.Stop()
-	if err := errors.Join(s.card.Close(f.number), s.unit.Detach(f.pci.RID), s.unit.Unroute(f.pci.RID)); err != nil {
+	closed := s.card.Close(f.number)
+	s.blocked() // while it is known whose it was
+	if err := errors.Join(closed, s.unit.Detach(f.pci.RID), s.unit.Unroute(f.pci.RID)); err != nil {
 		f.failed = err
 		s.bug(fmt.Errorf("taking %v from %q: %w", f.pci, d.Holder().Name, err))
 	}
@@ -249,21 +251,5 @@ func (s *Set) shootdown(c *container.Container) {
 		if err := dom.Flush(); err != nil {
 			s.bug(err)
 		}
-	}
-}
-
-// Watch does the card's chores and prints what the IOMMU blocked; it never returns. It takes no lock of the kernel's.
-func (s *Set) Watch() {
-	const most = 4 // lines a round: who floods learns nothing from more
-	for range time.Tick(100 * time.Millisecond) {
-		if e := s.card.Poll(); e.LinkChanged {
-			fmt.Printf("nom: network link up: %v, %d Mbit/s\n", e.Link.Up, e.Link.Mbit)
-		}
-		n := 0
-		s.unit.Faults(func(f iommu.Fault) {
-			if n++; n <= most {
-				fmt.Printf("nom: %v\n", f)
-			}
-		})
 	}
 }

@@ -1,0 +1,60 @@
+package devices
+
+import (
+	"fmt"
+	"time"
+
+	"nom.dev/nom/kernel/iommu"
+)
+
+// Watch does the card's chores and prints what was blocked and what holders did that none should; it never returns. It takes no lock
+// of the kernel's.
+func (s *Set) Watch() {
+	for range time.Tick(100 * time.Millisecond) {
+		e := s.card.Poll()
+		if e.LinkChanged {
+			fmt.Printf("nom: network link up: %v, %d Mbit/s\n", e.Link.Up, e.Link.Mbit)
+		}
+		s.tell(e.Closed, "it was reset too often and stays off for a while")
+		s.tell(e.Foreign, "its holder sent its interrupts to others; they are off now")
+		s.blocked()
+		for _, line := range s.journal.take() {
+			fmt.Printf("nom: %s\n", line)
+		}
+	}
+}
+
+// blocked notes what the IOMMU has blocked since the last time.
+func (s *Set) blocked() {
+	s.unit.Faults(func(f iommu.Fault) {
+		name := ""
+		if f.Domain != nil {
+			name = f.Domain.Name
+		}
+		s.journal.note(s.number(f.RID), name, f.String(), time.Since(start))
+	})
+}
+
+// tell notes something of functions, by their bits.
+func (s *Set) tell(functions uint32, what string) {
+	for _, f := range s.functions {
+		if functions>>f.number&1 == 0 {
+			continue
+		}
+		name := ""
+		if d := s.unit.Owner(f.pci.RID); d != nil {
+			name = d.Name
+		}
+		s.journal.note(f.number, name, fmt.Sprintf("%v, which belongs to %q: %s", f.pci, name, what), time.Since(start))
+	}
+}
+
+// number is a function's, or that which all unknown ones share.
+func (s *Set) number(rid iommu.RID) int {
+	for _, f := range s.functions {
+		if f.pci.RID == rid {
+			return f.number
+		}
+	}
+	return unknown
+}
