@@ -12,16 +12,23 @@ type promise struct {
 // spec are the promises that tests of this package hold, in counts: a slow computer changes none.
 var spec = struct {
 	startToMain, bootToRoot, exitsDedicated, nullCall, sharedCall, computeLoss, sharedLoss, runtimeLoss, idleMemory promise
+	echoExits, echoAllocations, echoPolling, echoPollingOne, echoWhole, echoWholeOne                                promise
 }{
-	startToMain:    promise{"from a container's first instruction to main", "instructions", 1_000_000},
-	bootToRoot:     promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
-	exitsDedicated: promise{"further exits, of each kind, of a program that computes for longer on a core of its own", "exits", 4},
-	nullCall:       promise{"a hypercall that does nothing, on a core of its own, besides the world switch", "instructions", 300},
-	sharedCall:     promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 500},
-	computeLoss:    promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 10},
-	sharedLoss:     promise{"what computing in a container on a shared core costs more than on the bare machine", "per mille", 50},
-	runtimeLoss:    promise{"the same of work that leans on Go's collector and scheduler", "per mille", 60},
-	idleMemory:     promise{"memory of a container with a program that sleeps, besides shared text", "bytes", 8 << 20},
+	startToMain:     promise{"from a container's first instruction to main", "instructions", 1_000_000},
+	bootToRoot:      promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
+	exitsDedicated:  promise{"further exits, of each kind, of a program that computes for longer on a core of its own", "exits", 4},
+	nullCall:        promise{"a hypercall that does nothing, on a core of its own, besides the world switch", "instructions", 300},
+	sharedCall:      promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 500},
+	computeLoss:     promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 10},
+	sharedLoss:      promise{"what computing in a container on a shared core costs more than on the bare machine", "per mille", 50},
+	runtimeLoss:     promise{"the same of work that leans on Go's collector and scheduler", "per mille", 60},
+	idleMemory:      promise{"memory of a container with a program that sleeps, besides shared text", "bytes", 8 << 20},
+	echoExits:       promise{"exits, of each kind, while thousands of datagrams are answered natively on a core of its own", "exits", 4},
+	echoAllocations: promise{"allocations while thousands of datagrams are answered natively", "allocations", 4},
+	echoPolling:     promise{"a datagram answered natively, polling, 32 outstanding", "instructions", 500},
+	echoPollingOne:  promise{"the same, 1 outstanding", "instructions", 1000},
+	echoWhole:       promise{"a datagram answered natively, with interrupts, 32 outstanding, everything that the machine does meanwhile included", "instructions", 1000},
+	echoWholeOne:    promise{"the same, 1 outstanding: an interrupt for each datagram", "instructions", 15000},
 }
 
 // hold fails the test when a count breaks the promise, and says in any case how it was kept.

@@ -31,6 +31,7 @@ type options struct {
 	poll     bool
 	busy     bool
 	function int
+	measure  uint64
 }
 
 func main() {
@@ -42,6 +43,7 @@ func main() {
 	flag.BoolVar(&o.poll, "poll", false, "never sleep: no interrupts")
 	flag.BoolVar(&o.busy, "throughput", false, "larger batches and fewer interrupts, for more requests and later answers")
 	flag.IntVar(&o.function, "function", 0, "`number` of the network function")
+	flag.Uint64Var(&o.measure, "measure", 0, "say what this `number` of answers cost, after the first few, and end")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -62,7 +64,7 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return socket(ctx, address)
+	return socket(ctx, address, o.measure)
 }
 
 // native answers on the network function itself.
@@ -76,7 +78,10 @@ func native(ctx context.Context, o options, port uint16) error {
 		return err
 	}
 	defer f.Stop()
-	s, err := station(f, o, port)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := &meter{count: o.measure, stop: cancel}
+	s, err := station(f, o, port, m)
 	if err != nil {
 		return err
 	}
@@ -87,7 +92,11 @@ func native(ctx context.Context, o options, port uint16) error {
 	}
 	fmt.Printf("echo: port %d of %s on the native interface\n", port, o.address)
 	q := f.Queue(0)
-	err = s.Serve(ctx, q)
+	if o.measure == 0 {
+		err = s.Serve(ctx, q)
+	} else {
+		err = m.serve(ctx, s, q)
+	}
 	fmt.Printf("echo: stack %+v\necho: queue %+v\n", s.Counters, q.Counters)
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -99,7 +108,7 @@ func native(ctx context.Context, o options, port uint16) error {
 const vector = 0x50
 
 // station makes the stack.
-func station(f *nic.Function, o options, port uint16) (*inplace.Stack, error) {
+func station(f *nic.Function, o options, port uint16, m *meter) (*inplace.Stack, error) {
 	c := inplace.Config{MAC: f.MAC, Offload: true}
 	var err error
 	if c.Address, err = netip.ParsePrefix(o.address); err != nil {
@@ -114,11 +123,17 @@ func station(f *nic.Function, o options, port uint16) (*inplace.Stack, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s, s.Listen(port, func(_ inplace.Endpoint, payload []byte) int { return len(payload) })
+	return s, s.Listen(port, func(_ inplace.Endpoint, payload []byte) int {
+		m.answer()
+		return len(payload)
+	})
 }
 
 // socket answers through net.
-func socket(ctx context.Context, address *net.UDPAddr) error {
+func socket(ctx context.Context, address *net.UDPAddr, measure uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := &meter{count: measure, stop: cancel}
 	c, err := net.ListenUDP("udp4", address)
 	if err != nil {
 		return err
@@ -138,6 +153,8 @@ func socket(ctx context.Context, address *net.UDPAddr) error {
 		// What cannot be sent now is lost, as datagrams may be; the next one may go.
 		if _, err := c.WriteToUDPAddrPort(buffer[:n], from); err != nil {
 			fmt.Fprintln(os.Stderr, "echo:", err)
+			continue
 		}
+		m.answer()
 	}
 }

@@ -11,14 +11,20 @@ import (
 func (s *Stack) Poll(q *nic.Queue) int { return q.Poll(s) }
 
 // Serve answers what arrives at q until ctx is done or the function was reset. The calling goroutine owns both meanwhile.
-func (s *Stack) Serve(ctx context.Context, q *nic.Queue) error {
-	start, polls := time.Now(), 0
-	return q.Run(ctx, func() int {
-		n := s.Poll(q)
-		// The clock is read now and then: every so many batches, and when there is nothing to do.
-		if polls++; n == 0 || polls%256 == 0 {
+func (s *Stack) Serve(ctx context.Context, q *nic.Queue) error { return q.Run(ctx, s.Poller(q)) }
+
+// clockEvery is how often, in polls, the clock is read by who never sleeps. Reading it costs as much as an empty poll.
+const clockEvery = 256
+
+// Poller returns what Serve runs: a function that polls q, and keeps the stack's time. It reads the clock after each sleep, and
+// now and then.
+func (s *Stack) Poller(q *nic.Queue) func() int {
+	start, polls, slept := time.Now(), uint64(0), q.Sleeps
+	return func() int {
+		if polls++; polls%clockEvery == 0 || q.Sleeps != slept {
+			slept = q.Sleeps
 			s.Tick(uint32(time.Since(start) / time.Second))
 		}
-		return n
-	})
+		return s.Poll(q)
+	}
 }
