@@ -44,17 +44,18 @@ func run(boot *abi.BootPage) error {
 	if err != nil {
 		return fmt.Errorf("the machine image's bundle: %w", err)
 	}
-	m, err := core.New(boot)
+	m, err := core.New(boot, processor)
 	if err != nil {
 		return err
 	}
+	vcpuPages, portPages := m.Overhead()
 	k, err := container.New(container.Config{
 		Machine:        m,
 		Memory:         boot.Managed[:boot.NumManaged],
 		Cores:          int(boot.NumCPUs),
 		TSCHz:          boot.TSCHz,
-		VCPUPages:      core.VCPUPages,
-		ContainerPages: core.ContainerPages,
+		VCPUPages:      vcpuPages,
+		ContainerPages: portPages,
 		Zero:           metal.Zero,
 		Bug:            bug,
 	})

@@ -91,6 +91,10 @@ func mayImport(from, to string) bool {
 	case r == "" && to != modulePath: // the standard library's first element has no dot
 		first, _, _ := strings.Cut(to, "/")
 		return !strings.Contains(first, ".") || !slices.Contains(ownCode, f)
+	case to == modulePath+"/kernel/svm": // backends are known to who chooses one, and to nobody else
+		return from == modulePath+"/kernel"
+	case from == modulePath+"/kernel/core" && to == modulePath+"/hw/svm":
+		return false
 	case f == r && (f == "apps" || f == "cmd"): // each program stands alone
 		return strings.HasPrefix(to, from+"/")
 	}
@@ -102,6 +106,8 @@ func testsMayImport(from, to string) bool {
 	switch {
 	case room(to) == "": // libraries for tests
 		return true
+	case from == modulePath+"/kernel/core": // some simulate the processor beneath the backend
+		return slices.Contains(rooms["kernel"], room(to)) || room(to) == "kernel"
 	case room(from) == "api" && room(to) == "abi": // one names what the other numbers
 		return true
 	}
@@ -142,6 +148,8 @@ func TestArrows(t *testing.T) {
 		{"abi", "hw/cpu", false}, {"abi/layout", "abi", true}, {"hw/svm", "hw/raw", true}, {"hw/svm", "abi", false},
 		{"cmd/nom", "kernel", false}, {"image", "metal", false}, {"machine", "kernel/core", false}, {"cmd/nom", "image", true},
 		{"root", "lib/container", true}, {"root", "kernel", false}, {"apps/elastic", "metal", true}, {"apps/hello", "apps/primes", false},
+		{"kernel/core", "kernel/svm", false}, {"kernel/container", "kernel/svm", false}, {"kernel/core", "hw/svm", false},
+		{"kernel", "kernel/svm", true}, {"kernel/svm", "kernel/backend", true}, {"kernel/core", "kernel/backend", true},
 		{"kernel/core", "metal", true}, {"lib/container", "root", false}, {"api", "abi", false}, {"test", "kernel/container", false},
 	} {
 		if got := mayImport(modulePath+"/"+c.from, modulePath+"/"+c.to); got != c.want {

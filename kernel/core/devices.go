@@ -27,5 +27,5 @@ func (m *Machine) Forward(core int, vector uint8, v *container.VCPU, guest uint8
 	if v == nil {
 		return metal.Route(core, vector, nil, 0)
 	}
-	return metal.Route(core, vector, v.Backend.(*vcpu).world.Call, guest)
+	return metal.Route(core, vector, v.Backend.(*vcpu).world.Platform(), guest)
 }

@@ -8,12 +8,13 @@ import (
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/kernel/container"
+	svmbackend "nom.dev/nom/kernel/svm"
 )
 
 // quiet is a simulated machine whose runners do not run by themselves.
 func quiet(t *testing.T, vcpus, started int) (*stressMachine, *Machine, *container.Container) {
 	s := newStressMachine(t)
-	m, err := newMachine(s, stressCores, fakeHz)
+	m, err := newMachine(s, stressCores, fakeHz, svmbackend.New)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestHandledElsewhere(t *testing.T) {
 	v := root.VCPUs[1]
 	u := v.Backend.(*vcpu)
 	first, second := m.runners[1], m.runners[2]
-	g := load[guest](&s.guests, u.world.Call.VMCB)
+	g := load[guest](&s.guests, u.world.Platform().VMCB)
 	if !second.isRunnable(v) {
 		t.Fatal("a vCPU that has just been started is not runnable")
 	}

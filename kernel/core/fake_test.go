@@ -91,13 +91,14 @@ func bootFake(t testing.TB, m *Machine, cores, vcpus, started int, wrap func(*Ma
 	if wrap != nil {
 		between = wrap(m)
 	}
+	vcpuPages, portPages := m.Overhead()
 	k, err := container.New(container.Config{
 		Machine:        between,
 		Memory:         []abi.Range{{Addr: ramBase, Size: ramSize - keptSize}},
 		Cores:          cores,
 		TSCHz:          fakeHz,
-		VCPUPages:      VCPUPages,
-		ContainerPages: ContainerPages,
+		VCPUPages:      vcpuPages,
+		ContainerPages: portPages,
 	})
 	if err != nil {
 		t.Fatal(err)

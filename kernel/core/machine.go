@@ -7,18 +7,16 @@ import (
 	"sync/atomic"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/kernel/backend"
 	"nom.dev/nom/kernel/container"
-	"nom.dev/nom/kernel/svm"
 )
 
 // Machine is the hardware side of a container.Kernel: cores, vCPUs, memory. Use New, Use, then Run.
 type Machine struct {
 	hw        hardware
-	cpuid     svm.CPUID // of hw
+	backend   backend.Backend
 	kernel    *container.Kernel
 	runners   []*runner
-	maps      svm.Maps
-	noPorts   uint64 // an I/O permission map without ports
 	slotTicks uint64
 	ended     chan *container.Container
 	scrubbed  atomic.Int64 // pages zeroed ahead since a container last ended
@@ -26,37 +24,30 @@ type Machine struct {
 	fresh     bool // the debug console is at the start of a line
 }
 
-// VCPUPages and ContainerPages are what the backend takes of a container's overhead.
-const (
-	VCPUPages      = svm.VCPUPages
-	ContainerPages = svm.ContainerPages
-)
-
-// New prepares the machine that boot describes.
-func New(boot *abi.BootPage) (*Machine, error) {
-	return newMachine(bare{}, int(boot.NumCPUs), boot.TSCHz)
+// New prepares the machine that boot describes, with the backend that open makes.
+func New(boot *abi.BootPage, open backend.Open) (*Machine, error) {
+	return newMachine(bare{}, int(boot.NumCPUs), boot.TSCHz, open)
 }
 
-func newMachine(hw hardware, cores int, tscHz uint64) (*Machine, error) {
+func newMachine(hw hardware, cores int, tscHz uint64, open backend.Open) (*Machine, error) {
 	m := &Machine{
 		hw:        hw,
-		cpuid:     hw.cpuid,
 		slotTicks: tscHz / 1_000_000 * abi.SlotMicros,
 		ended:     make(chan *container.Container, abi.MaxContainers),
 		fresh:     true,
 	}
-	pa, err := hw.pages(svm.MapPages + ContainerPages)
-	if err != nil {
-		return nil, fmt.Errorf("memory for permission maps: %w", err)
+	var err error
+	if m.backend, err = open(m); err != nil {
+		return nil, err
 	}
-	m.maps = svm.NewMaps(m, pa)
-	m.noPorts = pa + svm.MapPages*abi.PageSize
-	svm.FillPorts(m, m.noPorts, nil)
 	for i := range cores {
 		m.runners = append(m.runners, newRunner(m, i))
 	}
 	return m, nil
 }
+
+// Overhead is how many pages the backend takes for each vCPU, and for each container.
+func (m *Machine) Overhead() (vcpu, container uint64) { return m.backend.Overhead() }
 
 // Use says which kernel m works for, before that makes its first container.
 func (m *Machine) Use(k *container.Kernel) { m.kernel = k }
@@ -76,10 +67,16 @@ func (m *Machine) fatal(format string, args ...any) {
 	m.hw.powerOff(125)
 }
 
-// What container.Machine asks for.
+// What backend.Host and container.Machine ask for.
 
 // Phys is host memory.
 func (m *Machine) Phys(pa, n uint64) []byte { return m.hw.phys(pa, n) }
+
+// Pages takes contiguous zeroed memory, for ever.
+func (m *Machine) Pages(n int) (uint64, error) { return m.hw.pages(n) }
+
+// CPUID is that of the core it is called on.
+func (m *Machine) CPUID(leaf, sub uint32) (a, b, c, d uint32) { return m.hw.cpuid(leaf, sub) }
 
 // NewVCPU builds v's world from its container's overhead.
 func (m *Machine) NewVCPU(v *container.VCPU) error {
@@ -87,16 +84,17 @@ func (m *Machine) NewVCPU(v *container.VCPU) error {
 	if c.Backend == nil {
 		c.Backend = &ports{}
 	}
-	pa, ok := m.kernel.AllocPages(c, VCPUPages)
+	pages, _ := m.backend.Overhead()
+	pa, ok := m.kernel.AllocPages(c, int(pages))
 	if !ok {
 		return fmt.Errorf("no pages for vCPU %d of %s", v.Index, c.Name)
 	}
-	clear(m.Phys(pa, VCPUPages*abi.PageSize))
-	v.Backend = &vcpu{v: v, world: svm.NewWorld(m, pa, m.maps, m.noPorts, c.Tables.Root, v.Index)}
+	clear(m.Phys(pa, pages*abi.PageSize))
+	v.Backend = &vcpu{v: v, world: m.backend.NewWorld(pa, c.Tables.Root, v.Index)}
 	return nil
 }
 
-// ports is the backend's state of a container: its own I/O permission map, once it has ports.
+// ports is what this package keeps of a container: its own I/O permission map, once it has ports.
 type ports struct{ iopm uint64 }
 
 // FreeVCPU waits until no runner is inside v.
@@ -175,13 +173,14 @@ func (m *Machine) Ports(c *container.Container) {
 		return
 	}
 	if p.iopm == 0 {
-		pa, ok := m.kernel.AllocPages(c, ContainerPages)
+		_, pages := m.backend.Overhead()
+		pa, ok := m.kernel.AllocPages(c, int(pages))
 		if !ok {
 			return
 		}
 		p.iopm = pa
 	}
-	svm.FillPorts(m, p.iopm, c.HasPort)
+	m.backend.FillPorts(p.iopm, c.HasPort)
 	for _, v := range c.VCPUs {
 		v.Backend.(*vcpu).world.SetPorts(p.iopm)
 	}
@@ -214,7 +213,7 @@ func (m *Machine) Ended(c *container.Container) {
 func (m *Machine) Now() uint64 { return m.hw.now() }
 
 // sendIPI makes an interrupt pending at vCPUs of the sender's own container; there is no way to name others.
-func (m *Machine) sendIPI(from *container.VCPU, e svm.Exit) {
+func (m *Machine) sendIPI(from *container.VCPU, e backend.Exit) {
 	for i, v := range from.Container.VCPUs {
 		to := !e.All && uint32(i) == e.Target
 		if e.All {

@@ -10,14 +10,14 @@ import (
 	"sync/atomic"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/kernel/backend"
 	"nom.dev/nom/kernel/container"
-	"nom.dev/nom/kernel/svm"
 )
 
 // vcpu is what this package keeps of a container.VCPU.
 type vcpu struct {
 	v     *container.VCPU
-	world *svm.World
+	world backend.World
 
 	// inside is odd while a runner is between deciding to enter the guest and having read its exit. Who raises flush or
 	// ends the container and then finds it even knows that the next to enter will see that first.
@@ -130,10 +130,10 @@ func (r *runner) idle() {
 
 // alarm is when the timer of u, which sleeps, will wake it; 0 = it will not. Who is awake already needs no alarm.
 func (u *vcpu) alarm(now uint64) uint64 {
-	if !u.halted || !u.v.Started() || !u.world.Interruptible() {
+	if !u.halted || !u.v.Started() {
 		return 0
 	}
-	if t := u.world.Timer(); t > now {
+	if t := u.world.Alarm(); t > now {
 		return t
 	}
 	return 0
@@ -194,14 +194,15 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 	flush := u.flush.Swap(false) || r.last != u || u.ran != r
 	r.last, u.ran = u, r
 	w.Prepare(direct, flush)
-	w.Call.Deadline = 0
+	p := w.Platform()
+	p.Deadline = 0
 	if !direct {
-		w.Call.Deadline = r.until(u, slot)
+		p.Deadline = r.until(u, slot)
 	}
-	before := w.Call.Ran
-	err := r.hw.vmRun(w.Call)
-	ran := w.Call.Ran - before
-	exit := w.Exit(r.m.cpuid)
+	before := p.Ran
+	err := r.hw.vmRun(p)
+	ran := p.Ran - before
+	exit := w.Exit()
 	u.leave()
 	if err != nil {
 		r.m.fatal("core %d cannot run containers: %v", r.core, err)
@@ -215,11 +216,11 @@ func (r *runner) run(u *vcpu, slot uint64, direct bool) {
 	}
 }
 
-func (r *runner) handle(u *vcpu, e svm.Exit) {
+func (r *runner) handle(u *vcpu, e backend.Exit) {
 	k, v := r.m.kernel, u.v
 	u.halted = false
 	switch e.Kind {
-	case svm.KindHypercall:
+	case backend.KindHypercall:
 		if e.Call == abi.CallYield {
 			u.rax, u.answer, r.yielded = 0, true, u
 			return
@@ -230,15 +231,15 @@ func (r *runner) handle(u *vcpu, e svm.Exit) {
 			_ = r.hw.kick(0) // which calls Tick, and may sleep beyond the new deadline
 		}
 		u.rax, u.answer = res.RAX, !res.Exit
-	case svm.KindPageFault:
+	case backend.KindPageFault:
 		k.PageFault(v, e.GPA, e.Code)
-	case svm.KindHalt:
+	case backend.KindHalt:
 		u.halted = true
-	case svm.KindIPI:
+	case backend.KindIPI:
 		r.m.sendIPI(v, e)
-	case svm.KindShutdown:
+	case backend.KindShutdown:
 		k.End(v.Container, abi.EndShutdown, 0, 0)
-	case svm.KindIllegal:
+	case backend.KindIllegal:
 		k.End(v.Container, abi.EndIllegal, 0, e.Code)
 	}
 }

@@ -156,16 +156,16 @@ func TestIPI(t *testing.T) {
 		_, m, root := quiet(t, 4, 3)
 		from := root.VCPUs[1]
 		u := from.Backend.(*vcpu)
-		w := u.world.Call
+		w := u.world.Platform()
 		v := m.hw.(*stressMachine).vmcb(w.VMCB)
 		v.Control.ExitCode, v.Control.ExitInfo1 = svm.ExitMSR, 1
 		w.GPRs[1], w.GPRs[2], v.Save.RAX = 0x830, c.icr>>32, c.icr&0xffff_ffff
 		for _, v := range root.VCPUs {
-			v.Backend.(*vcpu).world.Call.Pending = [4]uint64{}
+			v.Backend.(*vcpu).world.Platform().Pending = [4]uint64{}
 		}
-		m.runners[1].handle(u, u.world.Exit(m.cpuid))
+		m.runners[1].handle(u, u.world.Exit())
 		for i, v := range root.VCPUs {
-			if got := v.Backend.(*vcpu).world.Call.Pending[0]>>otherVector&1 != 0; got != c.want[i] {
+			if got := v.Backend.(*vcpu).world.Platform().Pending[0]>>otherVector&1 != 0; got != c.want[i] {
 				t.Errorf("%s: pending at vCPU %d: got %v, want %v", c.name, i, got, c.want[i])
 			}
 		}

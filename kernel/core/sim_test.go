@@ -10,6 +10,7 @@ import (
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/kernel/container"
+	svmbackend "nom.dev/nom/kernel/svm"
 	"nom.dev/nom/metal/call"
 )
 
@@ -73,7 +74,7 @@ func newSim(t testing.TB, cores, vcpus, started int) *sim {
 	for i := range cores {
 		s.cores = append(s.cores, &simCore{sim: s, id: i})
 	}
-	m, err := newMachine(s, cores, fakeHz)
+	m, err := newMachine(s, cores, fakeHz, svmbackend.New)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func newSim(t testing.TB, cores, vcpus, started int) *sim {
 
 // guest is the guest of a vCPU.
 func (s *sim) guest(v *container.VCPU) *simGuest {
-	w := v.Backend.(*vcpu).world.Call
+	w := v.Backend.(*vcpu).world.Platform()
 	g := s.guests[w.VMCB]
 	if g == nil {
 		g = &simGuest{v: v, w: w, yielded: ^uint64(0)}

@@ -13,6 +13,7 @@ import (
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/kernel/container"
+	svmbackend "nom.dev/nom/kernel/svm"
 	"nom.dev/nom/metal/call"
 )
 
@@ -222,7 +223,7 @@ func (w watched) NewVCPU(v *container.VCPU) error {
 		return err
 	}
 	u := v.Backend.(*vcpu)
-	w.s.guests.Store(u.world.Call.VMCB, new(guest)) // the page may have been another's
+	w.s.guests.Store(u.world.Platform().VMCB, new(guest)) // the page may have been another's
 	if t := w.s.of(v.Container.Tables.Root); v.Index == 0 {
 		t.required.Store(t.generation.Add(1)) // these tables may lie where those of a dead container were
 	}
@@ -235,7 +236,7 @@ func (w watched) FreeVCPU(v *container.VCPU) {
 	if !ok {
 		return
 	}
-	g := load[guest](&w.s.guests, u.world.Call.VMCB)
+	g := load[guest](&w.s.guests, u.world.Platform().VMCB)
 	g.freed.Store(true)
 	if g.busy.Load() {
 		w.s.fail("a vCPU was freed while a core runs it")
@@ -253,7 +254,7 @@ type stress struct {
 
 func newStress(t testing.TB, vcpus, started int) *stress {
 	s := newStressMachine(t)
-	m, err := newMachine(s, stressCores, fakeHz)
+	m, err := newMachine(s, stressCores, fakeHz, svmbackend.New)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +403,7 @@ func TestShootdown(t *testing.T) {
 func TestShootdownElsewhere(t *testing.T) {
 	x := newStress(t, 1+stressCores, 1)
 	v := x.root.VCPUs[0]
-	g := load[guest](&x.guests, v.Backend.(*vcpu).world.Call.VMCB)
+	g := load[guest](&x.guests, v.Backend.(*vcpu).world.Platform().VMCB)
 	entered := func() {
 		for n := g.entries.Load(); g.entries.Load() == n && !x.stop.Load(); runtime.Gosched() {
 			x.m.Interrupt(v, otherVector)

@@ -29,6 +29,9 @@ const (
 	osxsave    = 1 << 27 // in leaf 1 ECX: what the guest itself set in CR4
 )
 
+// CPUID executes the instruction on the host.
+type CPUID func(leaf, sub uint32) (a, b, c, d uint32)
+
 // Filter answers CPUID for vCPU index: of the host's answer, what a container has too. Leaves that are not named here, as those that
 // later processors bring, are empty.
 func Filter(host CPUID, leaf, sub, index uint32) [4]uint32 {

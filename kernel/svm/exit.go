@@ -5,37 +5,8 @@ import (
 	"nom.dev/nom/hw/cpu"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/hw/x2apic"
+	"nom.dev/nom/kernel/backend"
 )
-
-// Kind is why a guest came back.
-type Kind int
-
-// Kinds of exits. Those without a comment need nothing but to go on.
-const (
-	KindInterrupt Kind = iota // an interrupt for the host, or a kick
-	KindNMI                   // the core is wanted back
-	KindHypercall             // Call and Args; answer with Return
-	KindPageFault             // GPA and Code
-	KindHalt
-	KindResume   // answered by the backend; Reason says what it was
-	KindIPI      // the guest sends Vector to the vCPUs that Target, All and AndSelf select
-	KindShutdown // triple fault
-	KindIllegal  // Code is the exit code
-)
-
-// Exit describes one exit, taken out of the world so that it can be handled after the world is let go.
-type Exit struct {
-	Kind    Kind
-	Reason  int // abi.ExitHypercall and so on, for the count
-	Call    abi.Call
-	Args    [6]uint64
-	GPA     uint64
-	Code    uint64
-	Vector  uint8
-	Target  uint32 // KindIPI: the destination vCPU, without All
-	All     bool   // KindIPI: all vCPUs but the sender
-	AndSelf bool   // KindIPI: the sender
-}
 
 // Indices of World.gp.
 const (
@@ -50,11 +21,8 @@ const (
 	gpR10
 )
 
-// CPUID executes the instruction on the host.
-type CPUID func(leaf, sub uint32) (a, b, c, d uint32)
-
 // Exit reads why the guest came back, and answers what needs nobody else.
-func (w *World) Exit(cpuid CPUID) Exit {
+func (w *World) Exit() backend.Exit {
 	c, s := &w.vmcb.Control, &w.vmcb.Save
 	code := svm.Code(c.ExitCode)
 	w.interruptible = s.RFLAGS>>9&1 != 0
@@ -62,31 +30,31 @@ func (w *World) Exit(cpuid CPUID) Exit {
 	c.EventInj = interrupted(svm.Event(c.ExitIntInfo))
 	switch code {
 	case svm.ExitINTR:
-		return Exit{Kind: KindInterrupt, Reason: abi.ExitInterrupt}
+		return backend.Exit{Kind: backend.KindInterrupt, Reason: abi.ExitInterrupt}
 	case svm.ExitNMI:
-		return Exit{Kind: KindNMI, Reason: abi.ExitNMI}
+		return backend.Exit{Kind: backend.KindNMI, Reason: abi.ExitNMI}
 	case svm.ExitVMMCALL:
 		return w.hypercall()
 	case svm.ExitNPF:
-		return Exit{Kind: KindPageFault, Reason: abi.ExitPageFault, GPA: c.ExitInfo2, Code: c.ExitInfo1}
+		return backend.Exit{Kind: backend.KindPageFault, Reason: abi.ExitPageFault, GPA: c.ExitInfo2, Code: c.ExitInfo1}
 	case svm.ExitHLT:
 		w.skip(1)
-		return Exit{Kind: KindHalt, Reason: abi.ExitHalt}
+		return backend.Exit{Kind: backend.KindHalt, Reason: abi.ExitHalt}
 	case svm.ExitMSR:
 		return w.msr()
 	case svm.ExitIOIO:
 		return w.port()
 	case svm.ExitCPUID:
-		return w.cpuid(cpuid)
+		return w.answerCPUID()
 	case svm.ExitXSETBV:
 		return w.xsetbv()
 	case svm.ExitWBINVD, svm.ExitINVD:
 		w.skip(2)
-		return Exit{Kind: KindResume, Reason: abi.ExitOther}
+		return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitOther}
 	case svm.ExitShutdown:
-		return Exit{Kind: KindShutdown, Reason: abi.ExitOther}
+		return backend.Exit{Kind: backend.KindShutdown, Reason: abi.ExitOther}
 	case svm.ExitSMI, svm.ExitVINTR:
-		return Exit{Kind: KindInterrupt, Reason: abi.ExitInterrupt}
+		return backend.Exit{Kind: backend.KindInterrupt, Reason: abi.ExitInterrupt}
 	}
 	return w.trap(code)
 }
@@ -120,7 +88,7 @@ const (
 )
 
 // trap answers what a container may not do with the exception that hardware without the feature would raise.
-func (w *World) trap(code uint64) Exit {
+func (w *World) trap(code uint64) backend.Exit {
 	switch {
 	case code == svm.ExitException+vectorDB:
 		w.vmcb.Control.EventInj = uint64(svm.Exception(vectorDB))
@@ -131,19 +99,19 @@ func (w *World) trap(code uint64) Exit {
 		code == svm.ExitRDPMC, code == svm.ExitMCOMMIT:
 		w.vmcb.Control.EventInj = uint64(svm.Exception(vectorUD))
 	default:
-		return Exit{Kind: KindIllegal, Reason: abi.ExitOther, Code: code}
+		return backend.Exit{Kind: backend.KindIllegal, Reason: abi.ExitOther, Code: code}
 	}
-	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+	return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitOther}
 }
 
-func (w *World) hypercall() Exit {
+func (w *World) hypercall() backend.Exit {
 	s := &w.vmcb.Save
 	if s.SS.Attrib>>5&3 != 0 { // CPL is SS.DPL
 		w.vmcb.Control.EventInj = uint64(svm.Exception(vectorUD))
-		return Exit{Kind: KindResume, Reason: abi.ExitHypercall}
+		return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitHypercall}
 	}
-	return Exit{
-		Kind: KindHypercall, Reason: abi.ExitHypercall, Call: abi.Call(s.RAX),
+	return backend.Exit{
+		Kind: backend.KindHypercall, Reason: abi.ExitHypercall, Call: abi.Call(s.RAX),
 		Args: [6]uint64{w.gp[gpRDI], w.gp[gpRSI], w.gp[gpRDX], w.gp[gpR10], w.gp[gpR8], w.gp[gpR9]},
 	}
 }
@@ -160,25 +128,25 @@ func (w *World) skip(n uint64) {
 	w.vmcb.Control.IntState &^= svm.IntShadow
 }
 
-func (w *World) fault() Exit {
+func (w *World) fault() backend.Exit {
 	w.vmcb.Control.EventInj = uint64(svm.ExceptionCode(vectorGP, 0))
-	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+	return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitOther}
 }
 
-func (w *World) cpuid(host CPUID) Exit {
+func (w *World) answerCPUID() backend.Exit {
 	s := &w.vmcb.Save
 	leaf := uint32(s.RAX)
-	r := Filter(host, leaf, uint32(w.gp[gpRCX]), uint32(w.Call.APICID))
+	r := Filter(w.cpuid, leaf, uint32(w.gp[gpRCX]), uint32(w.Call.APICID))
 	if leaf == 1 && s.CR4&cpu.CR4OSXSAVE != 0 {
 		r[2] |= osxsave
 	}
 	s.RAX, w.gp[gpRBX], w.gp[gpRCX], w.gp[gpRDX] = uint64(r[0]), uint64(r[1]), uint64(r[2]), uint64(r[3])
 	w.skip(2)
-	return Exit{Kind: KindResume, Reason: abi.ExitCPUID}
+	return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitCPUID}
 }
 
 // port: a port that is not the container's reads as ones and swallows writes, as on a machine where nothing is there.
-func (w *World) port() Exit {
+func (w *World) port() backend.Exit {
 	info := svm.IOInfo(w.vmcb.Control.ExitInfo1)
 	if info.IsString() {
 		e := w.fault()
@@ -194,25 +162,25 @@ func (w *World) port() Exit {
 	}
 	w.vmcb.Save.RIP = w.vmcb.Control.ExitInfo2
 	w.vmcb.Control.IntState &^= svm.IntShadow
-	return Exit{Kind: KindResume, Reason: abi.ExitPort}
+	return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitPort}
 }
 
 // xsetbv: XCR0 is the same for everybody, so that it need not be switched.
-func (w *World) xsetbv() Exit {
+func (w *World) xsetbv() backend.Exit {
 	if w.gp[gpRCX]&0xffff_ffff != 0 || w.vmcb.Save.RAX&0xffff_ffff != XCR0 || w.gp[gpRDX]&0xffff_ffff != 0 {
 		return w.fault()
 	}
 	w.skip(3)
-	return Exit{Kind: KindResume, Reason: abi.ExitOther}
+	return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitOther}
 }
 
 // ipi turns a write of the interrupt command register into an exit for the runner.
-func ipi(c x2apic.Command) Exit {
-	e := Exit{Kind: KindResume, Reason: abi.ExitMSR}
+func ipi(c x2apic.Command) backend.Exit {
+	e := backend.Exit{Kind: backend.KindResume, Reason: abi.ExitMSR}
 	if c.Mode() != x2apic.ModeFixed { // NMI, INIT, SIPI and the like reach nobody
 		return e
 	}
-	e.Kind = KindIPI
+	e.Kind = backend.KindIPI
 	e.Vector = c.Vector()
 	e.Target = nobody // the destination means nothing beside a shorthand
 	switch c.Shorthand() {

@@ -5,6 +5,7 @@ import (
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/svm"
+	"nom.dev/nom/kernel/backend"
 )
 
 // Events as the processor writes them into EXITINTINFO and EVENTINJ. APM vol. 2, 15.20.
@@ -17,33 +18,33 @@ const (
 
 // outcome is what an exit leads to.
 type outcome struct {
-	kind   Kind
+	kind   backend.Kind
 	reason int
 	inject uint64 // EVENTINJ
 	skip   uint64 // how far RIP moves
 }
 
 // leads lets a guest exit and says what came of it.
-func leads(w *World, code, info1, info2 uint64) (Exit, outcome) {
+func leads(w *World, code, info1, info2 uint64) (backend.Exit, outcome) {
 	c, s := &w.vmcb.Control, &w.vmcb.Save
 	c.ExitCode, c.ExitInfo1, c.ExitInfo2 = code, info1, info2
 	rip := s.RIP
-	e := w.Exit(play(epyc))
+	e := exit(w, play(epyc))
 	return e, outcome{e.Kind, e.Reason, c.EventInj, s.RIP - rip}
 }
 
 // TestExitCodes: what each code leads to, all others end the container.
 func TestExitCodes(t *testing.T) {
-	refused := outcome{KindResume, abi.ExitOther, injectUD, 0}
+	refused := outcome{backend.KindResume, abi.ExitOther, injectUD, 0}
 	want := map[uint64]outcome{
-		0x41: {KindResume, abi.ExitOther, injectDB, 0}, 0x51: {KindResume, abi.ExitOther, injectAC, 0},
-		0x60: {KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x61: {KindNMI, abi.ExitNMI, 0, 0}, 0x62: {KindInterrupt, abi.ExitInterrupt, 0, 0},
-		0x64: {KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x6f: refused, 0x72: {KindResume, abi.ExitCPUID, 0, 2}, 0x73: refused,
-		0x76: {KindResume, abi.ExitOther, 0, 2}, 0x78: {KindHalt, abi.ExitHalt, 0, 1}, 0x7a: refused,
-		0x7b: {KindResume, abi.ExitPort, 0, 5}, 0x7c: {KindResume, abi.ExitMSR, injectGP, 0}, 0x7f: {KindShutdown, abi.ExitOther, 0, 0},
-		0x80: refused, 0x81: {KindHypercall, abi.ExitHypercall, 0, 0}, 0x82: refused, 0x83: refused, 0x84: refused, 0x85: refused, 0x86: refused,
-		0x87: refused, 0x88: refused, 0x89: {KindResume, abi.ExitOther, 0, 2}, 0x8a: refused, 0x8b: refused, 0x8c: refused,
-		0x8d: {KindResume, abi.ExitOther, injectGP, 0}, 0x8e: refused, 0xa3: refused, 0x400: {KindPageFault, abi.ExitPageFault, 0, 0},
+		0x41: {backend.KindResume, abi.ExitOther, injectDB, 0}, 0x51: {backend.KindResume, abi.ExitOther, injectAC, 0},
+		0x60: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x61: {backend.KindNMI, abi.ExitNMI, 0, 0}, 0x62: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0},
+		0x64: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x6f: refused, 0x72: {backend.KindResume, abi.ExitCPUID, 0, 2}, 0x73: refused,
+		0x76: {backend.KindResume, abi.ExitOther, 0, 2}, 0x78: {backend.KindHalt, abi.ExitHalt, 0, 1}, 0x7a: refused,
+		0x7b: {backend.KindResume, abi.ExitPort, 0, 5}, 0x7c: {backend.KindResume, abi.ExitMSR, injectGP, 0}, 0x7f: {backend.KindShutdown, abi.ExitOther, 0, 0},
+		0x80: refused, 0x81: {backend.KindHypercall, abi.ExitHypercall, 0, 0}, 0x82: refused, 0x83: refused, 0x84: refused, 0x85: refused, 0x86: refused,
+		0x87: refused, 0x88: refused, 0x89: {backend.KindResume, abi.ExitOther, 0, 2}, 0x8a: refused, 0x8b: refused, 0x8c: refused,
+		0x8d: {backend.KindResume, abi.ExitOther, injectGP, 0}, 0x8e: refused, 0xa3: refused, 0x400: {backend.KindPageFault, abi.ExitPageFault, 0, 0},
 	}
 	for code := uint64(0); code < 0x40; code++ { // control and debug registers
 		want[code] = refused
@@ -53,7 +54,7 @@ func TestExitCodes(t *testing.T) {
 		e, got := leads(w, code, 0, w.vmcb.Save.RIP+5)
 		o, ok := want[code]
 		if !ok {
-			o = outcome{KindIllegal, abi.ExitOther, 0, 0}
+			o = outcome{backend.KindIllegal, abi.ExitOther, 0, 0}
 			if full := svm.Code(code); e.Code != full {
 				t.Errorf("code %#x: says %#x", code, e.Code)
 			}
@@ -114,7 +115,7 @@ func TestHypercall(t *testing.T) {
 	rip := w.vmcb.Save.RIP
 	w.vmcb.Control.IntState = svm.IntShadow
 	e, got := leads(w, svm.ExitVMMCALL, 0, 0)
-	if got != (outcome{KindHypercall, abi.ExitHypercall, 0, 0}) || e.Call != 0xdead_0000_0003 {
+	if got != (outcome{backend.KindHypercall, abi.ExitHypercall, 0, 0}) || e.Call != 0xdead_0000_0003 {
 		t.Errorf("got %+v, call %#x", got, e.Call)
 	}
 	if want := [6]uint64{5, 4, 3, 9, 7, 8}; e.Args != want { // RDI, RSI, RDX, R10, R8, R9
@@ -132,9 +133,9 @@ func TestHypercallOfUser(t *testing.T) {
 		w := newWorld(0)
 		w.vmcb.Save.SS.Attrib = w.vmcb.Save.SS.Attrib&^svm.AttribDPL | ring<<5
 		_, got := leads(w, svm.ExitVMMCALL, 0, 0)
-		want := outcome{KindResume, abi.ExitHypercall, injectUD, 0}
+		want := outcome{backend.KindResume, abi.ExitHypercall, injectUD, 0}
 		if ring == 0 {
-			want = outcome{KindHypercall, abi.ExitHypercall, 0, 0}
+			want = outcome{backend.KindHypercall, abi.ExitHypercall, 0, 0}
 		}
 		if got != want {
 			t.Errorf("ring %d: got %+v, want %+v", ring, got, want)
@@ -161,7 +162,7 @@ func TestPorts(t *testing.T) {
 		w.vmcb.Save.RAX = rax
 		w.vmcb.Control.IntState = svm.IntShadow
 		_, got := leads(w, svm.ExitIOIO, 0x3f8<<16|c.info, w.vmcb.Save.RIP+2)
-		if want := (outcome{KindResume, abi.ExitPort, c.inject, c.skip}); got != want {
+		if want := (outcome{backend.KindResume, abi.ExitPort, c.inject, c.skip}); got != want {
 			t.Errorf("%s: got %+v, want %+v", c.name, got, want)
 		}
 		if w.vmcb.Save.RAX != c.rax {
@@ -184,9 +185,9 @@ func TestXSETBV(t *testing.T) {
 	} {
 		w := newWorld(0)
 		w.gp[gpRCX], w.vmcb.Save.RAX, w.gp[gpRDX] = c.rcx, c.rax, c.rdx
-		want := outcome{KindResume, abi.ExitOther, injectGP, 0}
+		want := outcome{backend.KindResume, abi.ExitOther, injectGP, 0}
 		if c.ok {
-			want = outcome{KindResume, abi.ExitOther, 0, 3}
+			want = outcome{backend.KindResume, abi.ExitOther, 0, 3}
 		}
 		if _, got := leads(w, svm.ExitXSETBV, 0, 0); got != want {
 			t.Errorf("XCR%d = %#x:%#x: got %+v, want %+v", c.rcx, c.rdx, c.rax, got, want)
@@ -203,7 +204,7 @@ func TestCPUID(t *testing.T) {
 		w.vmcb.Save.CR4 = c.cr4
 		w.vmcb.Save.RAX, w.gp[gpRCX] = 0xffff_ffff_0000_0001, 0xffff_ffff_0000_0000
 		w.gp[gpRBX], w.gp[gpRDX] = ^uint64(0), ^uint64(0)
-		if _, got := leads(w, svm.ExitCPUID, 0, 0); got != (outcome{KindResume, abi.ExitCPUID, 0, 2}) {
+		if _, got := leads(w, svm.ExitCPUID, 0, 0); got != (outcome{backend.KindResume, abi.ExitCPUID, 0, 2}) {
 			t.Errorf("got %+v", got)
 		}
 		got := [4]uint64{w.vmcb.Save.RAX, w.gp[gpRBX], w.gp[gpRCX], w.gp[gpRDX]}
@@ -218,7 +219,7 @@ func TestPageFault(t *testing.T) {
 	w := newWorld(0)
 	w.vmcb.Control.ExitIntInfo = 0x8000_0040
 	e, got := leads(w, svm.ExitNPF, svm.NPFWrite|svm.NPFUser|svm.NPFFinal, 0xffff_ffff_f000)
-	if e.GPA != 0xffff_ffff_f000 || e.Code != 1<<32|6 || got != (outcome{KindPageFault, abi.ExitPageFault, 0x8000_0040, 0}) {
+	if e.GPA != 0xffff_ffff_f000 || e.Code != 1<<32|6 || got != (outcome{backend.KindPageFault, abi.ExitPageFault, 0x8000_0040, 0}) {
 		t.Errorf("got %+v, %+v", e, got)
 	}
 }

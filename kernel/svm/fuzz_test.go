@@ -8,6 +8,7 @@ import (
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/svm"
+	"nom.dev/nom/kernel/backend"
 )
 
 // garbage lets a guest leave anything in its registers and its control block, and holds that the nonkernel neither panics nor gives
@@ -18,7 +19,7 @@ func garbage(t interface {
 }, code uint64, b []byte) {
 	t.Helper()
 	m := newMemory()
-	w := NewWorld(m, worldAt, NewMaps(m, mapsAt), portsAt, nested, 1)
+	w := newWorldAt(m, 1)
 	w.Start(abi.VCPUState{})
 	w.Prepare(false, false)
 	page := m.Phys(worldAt, abi.PageSize)
@@ -35,8 +36,8 @@ func garbage(t interface {
 	}
 	w.vmcb.Control.ExitCode = code
 	rip := w.vmcb.Save.RIP
-	e := w.Exit(everything)
-	if e.Reason < 0 || e.Reason >= abi.NumExits || e.Kind < KindInterrupt || e.Kind > KindIllegal {
+	e := exit(w, everything)
+	if e.Reason < 0 || e.Reason >= abi.NumExits || e.Kind < backend.KindInterrupt || e.Kind > backend.KindIllegal {
 		t.Fatalf("code %#x: %+v", code, e)
 	}
 	if [svm.OffIntControl]byte(page) != own {
@@ -49,7 +50,7 @@ func garbage(t interface {
 	if ev := svm.Event(c.EventInj); ev.Valid() && ev.Type() == svm.EventException && ev.Vector() >= 32 || ev.Valid() && ev.Type() == svm.EventSoftware {
 		t.Fatalf("code %#x: VMRUN would refuse or repeat event %#x", code, c.EventInj)
 	}
-	if e.Kind == KindIllegal && w.vmcb.Save.RIP != rip {
+	if e.Kind == backend.KindIllegal && w.vmcb.Save.RIP != rip {
 		t.Fatalf("code %#x: an exit that ends the container moved RIP", code)
 	}
 	w.Raise(uint8(code))

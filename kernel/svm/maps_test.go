@@ -31,7 +31,7 @@ var (
 // TestMSRMaps looks at every MSR that a map covers, and at some that none covers.
 func TestMSRMaps(t *testing.T) {
 	m := newMemory()
-	maps := NewMaps(m, mapsAt)
+	maps := newMaps(m, mapsAt)
 	for _, c := range []struct {
 		name string
 		pa   uint64
@@ -84,11 +84,11 @@ func TestDirectIsShared(t *testing.T) {
 func TestFillPorts(t *testing.T) {
 	m := newMemory()
 	pm := (*[svm.IOPMSize]byte)(m.Phys(portsAt, svm.IOPMSize))
-	FillPorts(m, portsAt, nil)
+	(&machine{host: m}).FillPorts(portsAt, nil)
 	if !bytes.Equal(pm[:], bytes.Repeat([]byte{0xff}, svm.IOPMSize)) {
 		t.Error("without ports, not everything is intercepted")
 	}
-	FillPorts(m, portsAt, func(uint16) bool { return true })
+	(&machine{host: m}).FillPorts(portsAt, func(uint16) bool { return true })
 	if svm.PortIntercepted(pm, 0xffff, 1) || !svm.PortIntercepted(pm, 0xffff, 2) || !svm.PortIntercepted(pm, 0xfffd, 4) || svm.PortIntercepted(pm, 0xfffc, 4) {
 		t.Error("with all ports, the end of the map is wrong")
 	}
@@ -96,7 +96,7 @@ func TestFillPorts(t *testing.T) {
 		first := rapid.Uint16().Draw(t, "first")
 		last := rapid.Uint16Min(first).Draw(t, "last")
 		has := func(p uint16) bool { return p >= first && p <= last }
-		FillPorts(m, portsAt, has)
+		(&machine{host: m}).FillPorts(portsAt, has)
 		for p := range 1 << 16 {
 			if got := svm.PortIntercepted(pm, uint16(p), 1); got == has(uint16(p)) {
 				t.Fatalf("ports %#x to %#x: port %#x is intercepted: %v", first, last, p, got)
@@ -114,8 +114,8 @@ func TestFillPorts(t *testing.T) {
 func TestFillPortsInUse(t *testing.T) {
 	m := newMemory()
 	pm := (*[svm.IOPMSize]byte)(m.Phys(portsAt, svm.IOPMSize))
-	FillPorts(m, portsAt, func(p uint16) bool { return p == 0x3f8 || p >= 0x2f8 && p < 0x300 })
-	FillPorts(m, portsAt, func(p uint16) bool {
+	(&machine{host: m}).FillPorts(portsAt, func(p uint16) bool { return p == 0x3f8 || p >= 0x2f8 && p < 0x300 })
+	(&machine{host: m}).FillPorts(portsAt, func(p uint16) bool {
 		if svm.PortIntercepted(pm, 0x3f8, 1) {
 			t.Fatalf("port 0x3f8 is intercepted while port %#x is filled in", p)
 		}

@@ -4,6 +4,7 @@ import (
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/cpu"
 	"nom.dev/nom/hw/x2apic"
+	"nom.dev/nom/kernel/backend"
 )
 
 const (
@@ -22,10 +23,10 @@ var switched = []uint32{
 }
 
 // msr answers RDMSR and WRMSR. A register that a container does not have raises #GP, as on hardware.
-func (w *World) msr() Exit {
+func (w *World) msr() backend.Exit {
 	n := uint32(w.gp[gpRCX])
 	s := &w.vmcb.Save
-	exit := Exit{Kind: KindResume, Reason: abi.ExitMSR}
+	exit := backend.Exit{Kind: backend.KindResume, Reason: abi.ExitMSR}
 	if w.vmcb.Control.ExitInfo1 == 0 {
 		v, ok := w.readMSR(n)
 		if !ok {

@@ -6,6 +6,7 @@ import (
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/hw/x2apic"
+	"nom.dev/nom/kernel/backend"
 )
 
 // rdmsr reads an MSR as the guest does; false = #GP.
@@ -14,12 +15,12 @@ func rdmsr(t *testing.T, w *World, msr uint64) (uint64, bool) {
 	w.gp[gpRCX], w.gp[gpRDX] = msr, ^uint64(0)
 	w.vmcb.Save.RAX = ^uint64(0)
 	switch _, got := leads(w, svm.ExitMSR, 0, 0); got {
-	case outcome{KindResume, abi.ExitMSR, 0, 2}:
+	case outcome{backend.KindResume, abi.ExitMSR, 0, 2}:
 		if w.vmcb.Save.RAX>>32 != 0 || w.gp[gpRDX]>>32 != 0 {
 			t.Errorf("MSR %#x: upper halves are not zero: %#x, %#x", msr, w.gp[gpRDX], w.vmcb.Save.RAX)
 		}
 		return w.gp[gpRDX]<<32 | w.vmcb.Save.RAX, true
-	case outcome{KindResume, abi.ExitMSR, injectGP, 0}:
+	case outcome{backend.KindResume, abi.ExitMSR, injectGP, 0}:
 		if w.vmcb.Save.RAX != ^uint64(0) || w.gp[gpRDX] != ^uint64(0) {
 			t.Errorf("MSR %#x: #GP, and yet registers changed", msr)
 		}
@@ -36,9 +37,9 @@ func wrmsr(t *testing.T, w *World, msr, value uint64) bool {
 	const high = 0x7654_3210 << 32
 	w.gp[gpRCX], w.gp[gpRDX], w.vmcb.Save.RAX = high|msr, high|value>>32, high|value&0xffff_ffff
 	switch _, got := leads(w, svm.ExitMSR, 1, 0); got {
-	case outcome{KindResume, abi.ExitMSR, 0, 2}:
+	case outcome{backend.KindResume, abi.ExitMSR, 0, 2}:
 		return true
-	case outcome{KindResume, abi.ExitMSR, injectGP, 0}:
+	case outcome{backend.KindResume, abi.ExitMSR, injectGP, 0}:
 		return false
 	default:
 		t.Errorf("MSR %#x = %#x: got %+v", msr, value, got)
@@ -78,7 +79,7 @@ func TestWriteMSR(t *testing.T) {
 			w.gp[gpRCX], w.gp[gpRDX], w.vmcb.Save.RAX = msr, 0, 0
 			w.vmcb.Control.ExitInfo1, w.vmcb.Control.ExitCode = 1, svm.ExitMSR
 			before := *w.vmcb
-			w.Exit(noCPUID)
+			exit(w, noCPUID)
 			ok := w.vmcb.Control.EventInj == 0
 			if ok != harmless[msr] {
 				t.Errorf("MSR %#x = 0: got %v, want %v", msr, ok, harmless[msr])
@@ -145,8 +146,8 @@ func TestAPIC(t *testing.T) {
 		}
 	}
 	w.Call.TimerTSC = 1000
-	if !wrmsr(t, w, 0x838, 0) || w.Timer() != 0 {
-		t.Errorf("initial count = 0: the timer is armed for %d", w.Timer())
+	if !wrmsr(t, w, 0x838, 0) || w.Call.TimerTSC != 0 {
+		t.Errorf("initial count = 0: the timer is armed for %d", w.Call.TimerTSC)
 	}
 	if !wrmsr(t, w, 0x83e, 0xb) || wrmsr(t, w, 0x83e, 0) {
 		t.Error("the timer divides by something else than one")
@@ -165,23 +166,23 @@ func TestAPIC(t *testing.T) {
 // TestICR: who gets what a guest sends.
 func TestICR(t *testing.T) {
 	sipi, _ := x2apic.SIPI(2, 0x8000)
-	nothing := Exit{Kind: KindResume, Reason: abi.ExitMSR}
-	sends := func(e Exit) Exit {
-		e.Kind, e.Reason = KindIPI, abi.ExitMSR
+	nothing := backend.Exit{Kind: backend.KindResume, Reason: abi.ExitMSR}
+	sends := func(e backend.Exit) backend.Exit {
+		e.Kind, e.Reason = backend.KindIPI, abi.ExitMSR
 		return e
 	}
 	for _, c := range []struct {
 		name string
 		icr  uint64
-		want Exit
+		want backend.Exit
 	}{
-		{"one", x2apic.Fixed(2, 0x41), sends(Exit{Vector: 0x41, Target: 2})}, {"the first", x2apic.Fixed(0, 0xff), sends(Exit{Vector: 0xff})},
-		{"far away", x2apic.Fixed(1<<31, 0x41), sends(Exit{Vector: 0x41, Target: 1 << 31})},
-		{"broadcast", x2apic.Fixed(x2apic.Broadcast, 0x41), sends(Exit{Vector: 0x41, Target: nobody, All: true, AndSelf: true})},
-		{"self", 1<<18 | 0x41, sends(Exit{Vector: 0x41, Target: nobody, AndSelf: true})},
-		{"self, with a destination", 2<<32 | 1<<18 | 0x41, sends(Exit{Vector: 0x41, Target: nobody, AndSelf: true})},
-		{"all", 2 << 18, sends(Exit{Target: nobody, All: true, AndSelf: true})},
-		{"all but one", 3<<18 | 0x41, sends(Exit{Vector: 0x41, Target: nobody, All: true})},
+		{"one", x2apic.Fixed(2, 0x41), sends(backend.Exit{Vector: 0x41, Target: 2})}, {"the first", x2apic.Fixed(0, 0xff), sends(backend.Exit{Vector: 0xff})},
+		{"far away", x2apic.Fixed(1<<31, 0x41), sends(backend.Exit{Vector: 0x41, Target: 1 << 31})},
+		{"broadcast", x2apic.Fixed(x2apic.Broadcast, 0x41), sends(backend.Exit{Vector: 0x41, Target: nobody, All: true, AndSelf: true})},
+		{"self", 1<<18 | 0x41, sends(backend.Exit{Vector: 0x41, Target: nobody, AndSelf: true})},
+		{"self, with a destination", 2<<32 | 1<<18 | 0x41, sends(backend.Exit{Vector: 0x41, Target: nobody, AndSelf: true})},
+		{"all", 2 << 18, sends(backend.Exit{Target: nobody, All: true, AndSelf: true})},
+		{"all but one", 3<<18 | 0x41, sends(backend.Exit{Vector: 0x41, Target: nobody, All: true})},
 		{"NMI", x2apic.NMI(2), nothing}, {"NMI to others", x2apic.NMIOthers(), nothing}, {"INIT", x2apic.INIT(2), nothing}, {"SIPI", sipi, nothing},
 		{"SMI", 2<<32 | x2apic.ModeSMI<<8, nothing}, {"lowest priority", 2<<32 | x2apic.ModeLowest<<8 | 0x41, nothing},
 		{"ExtINT", 2<<32 | x2apic.ModeExtINT<<8, nothing}, {"mode 3", 2<<32 | 3<<8, nothing},

@@ -1,41 +1,60 @@
 // Package svm is the nonkernel's backend for AMD's SVM: it builds the control block and permission maps of a vCPU, and
-// turns exits into neutral terms. Another backend (VMX) would offer the same to package core.
+// turns exits into the terms of package backend.
 //
 // It follows the AMD64 Architecture Programmer's Manual vol. 2 chapter 15 (package hw/svm). It decides nothing: which
 // memory, ports and cores a container has is told to it. It must never trust what a guest left in registers.
 package svm
 
 import (
+	"fmt"
+
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/cpu"
 	"nom.dev/nom/hw/svm"
 	"nom.dev/nom/hw/x2apic"
+	"nom.dev/nom/kernel/backend"
 	"nom.dev/nom/metal/call"
 )
 
-// Pages of host memory that the backend takes, from the container's overhead.
+// Pages of host memory that the backend takes.
 const (
-	VCPUPages      = 2                                // the VMCB, the FPU area
-	ContainerPages = svm.IOPMSize / abi.PageSize      // the I/O permission map
-	MapPages       = 2 * svm.MSRPMSize / abi.PageSize // both MSR permission maps, once for the machine
-	fpuMXCSR       = 24                               // offset in an XSAVE area
+	vcpuPages = 2                                // the VMCB, the FPU area
+	portPages = svm.IOPMSize / abi.PageSize      // an I/O permission map
+	mapPages  = 2 * svm.MSRPMSize / abi.PageSize // both MSR permission maps, once for the machine
+	fpuMXCSR  = 24                               // offset in an XSAVE area
 )
 
-// Memory gives access to host memory.
-type Memory interface {
-	Phys(pa, n uint64) []byte
+// machine is the backend.
+type machine struct {
+	host    backend.Host
+	maps    maps
+	noPorts uint64 // an I/O permission map without ports
 }
 
-// Maps are the MSR permission maps that all containers share, by their physical addresses.
-type Maps struct{ shared, direct uint64 }
+// New prepares the backend on a machine that has SVM with nested paging.
+func New(h backend.Host) (backend.Backend, error) {
+	pa, err := h.Pages(mapPages + portPages)
+	if err != nil {
+		return nil, fmt.Errorf("memory for permission maps: %w", err)
+	}
+	b := &machine{host: h, maps: newMaps(h, pa), noPorts: pa + mapPages*abi.PageSize}
+	b.FillPorts(b.noPorts, nil)
+	return b, nil
+}
 
-// NewMaps fills MapPages pages at pa. Everything is intercepted but what VMLOAD and VMSAVE switch; on a dedicated core also the
+// Overhead counts as backend.Backend says.
+func (b *machine) Overhead() (vcpu, ports uint64) { return vcpuPages, portPages }
+
+// maps are the MSR permission maps that all containers share, by their physical addresses.
+type maps struct{ shared, direct uint64 }
+
+// newMaps fills mapPages pages at pa. Everything is intercepted but what VMLOAD and VMSAVE switch; on a dedicated core also the
 // registers of the local APIC that can do no harm to others, and only what is emulated on a shared one: a core may be either at
 // any time.
-func NewMaps(m Memory, pa uint64) Maps {
-	maps := Maps{shared: pa, direct: pa + svm.MSRPMSize}
-	for i, base := range []uint64{maps.shared, maps.direct} {
-		pm := (*[svm.MSRPMSize]byte)(m.Phys(base, svm.MSRPMSize))
+func newMaps(h backend.Host, pa uint64) maps {
+	m := maps{shared: pa, direct: pa + svm.MSRPMSize}
+	for i, base := range []uint64{m.shared, m.direct} {
+		pm := (*[svm.MSRPMSize]byte)(h.Phys(base, svm.MSRPMSize))
 		svm.InterceptAll(pm[:])
 		for _, msr := range switched {
 			svm.AllowMSR(pm, msr, true, true)
@@ -48,11 +67,10 @@ func NewMaps(m Memory, pa uint64) Maps {
 		svm.AllowMSR(pm, x2apic.InitialCount, false, true)
 		svm.AllowMSR(pm, x2apic.EOI, false, true)
 	}
-	return maps
+	return m
 }
 
-// World is a vCPU in the backend's terms. Its control block and FPU area go with its container: only who is inside (package core) may
-// touch them. Call outlives the container, so that an interrupt may be raised at any time.
+// World is a backend.World.
 type World struct {
 	Call *call.World // what the platform runs
 
@@ -60,7 +78,8 @@ type World struct {
 	virq          bool // whether an injected interrupt waits for it, at the last exit
 	vmcb          *svm.VMCB
 	fpu           []byte
-	maps          Maps
+	maps          maps
+	cpuid         CPUID
 	gp            *[14]uint64
 }
 
@@ -79,11 +98,11 @@ const (
 	exceptions = 1<<vectorDB | 1<<vectorAC | 1<<vectorMC
 )
 
-// NewWorld builds a vCPU in VCPUPages pages at pa.
-func NewWorld(m Memory, pa uint64, maps Maps, iopm, nestedCR3 uint64, index int) *World {
-	w := &World{maps: maps, Call: new(call.World)}
-	w.vmcb = vmcbAt(m.Phys(pa, abi.PageSize))
-	w.fpu = m.Phys(pa+abi.PageSize, abi.PageSize)
+// NewWorld builds a vCPU.
+func (b *machine) NewWorld(pa, tables uint64, index int) backend.World {
+	w := &World{maps: b.maps, cpuid: b.host.CPUID, Call: new(call.World)}
+	w.vmcb = vmcbAt(b.host.Phys(pa, abi.PageSize))
+	w.fpu = b.host.Phys(pa+abi.PageSize, abi.PageSize)
 	w.gp = &w.Call.GPRs
 	w.Call.VMCB = pa
 	w.Call.FPU = addressOf(w.fpu)
@@ -94,10 +113,10 @@ func NewWorld(m Memory, pa uint64, maps Maps, iopm, nestedCR3 uint64, index int)
 	c.InterceptException = exceptions
 	c.Intercept4 = always4
 	c.Intercept5 = always5
-	c.IOPMBase = iopm
+	c.IOPMBase = b.noPorts
 	c.ASID = 1
 	c.NestedControl = svm.NestedPaging
-	c.NestedCR3 = nestedCR3
+	c.NestedCR3 = tables
 	return w
 }
 
@@ -142,10 +161,9 @@ func (w *World) Prepare(direct, flush bool) {
 	c.IntControl |= svm.IntMasking
 }
 
-// FillPorts makes an I/O permission map: ports for which has says no are intercepted. The map may be in use: the bit of a port that
-// stays as it was never changes meanwhile.
-func FillPorts(m Memory, pa uint64, has func(port uint16) bool) {
-	pm := (*[svm.IOPMSize]byte)(m.Phys(pa, svm.IOPMSize))
+// FillPorts makes an I/O permission map: ports for which has says no are intercepted.
+func (b *machine) FillPorts(pa uint64, has func(port uint16) bool) {
+	pm := (*[svm.IOPMSize]byte)(b.host.Phys(pa, svm.IOPMSize))
 	for i := range pm {
 		intercepted := byte(0xff)
 		for bit := 0; bit < 8 && has != nil && i < numPorts/8; bit++ {
@@ -162,7 +180,10 @@ const numPorts = 1 << 16
 // SetPorts makes pa the I/O permission map.
 func (w *World) SetPorts(pa uint64) { w.vmcb.Control.IOPMBase = pa }
 
-// Waiting says that a halted guest would take an interrupt now. It needs nobody inside.
+// Platform is what the platform runs.
+func (w *World) Platform() *call.World { return w.Call }
+
+// Waiting says that a halted guest would take an interrupt now.
 func (w *World) Waiting(now uint64) bool {
 	if !w.interruptible {
 		return false
@@ -170,8 +191,10 @@ func (w *World) Waiting(now uint64) bool {
 	return w.virq || w.Call.TimerTSC != 0 && w.Call.TimerTSC <= now || pending(w.Call)
 }
 
-// Interruptible says that the guest's IF was set at the last exit.
-func (w *World) Interruptible() bool { return w.interruptible }
-
-// Timer is the TSC at which the guest's timer fires; 0 = off.
-func (w *World) Timer() uint64 { return w.Call.TimerTSC }
+// Alarm is when the timer wakes a halted guest, whose IF was set at the last exit; 0 = never.
+func (w *World) Alarm() uint64 {
+	if !w.interruptible {
+		return 0
+	}
+	return w.Call.TimerTSC
+}

@@ -2,10 +2,12 @@ package svm
 
 import (
 	"encoding/binary"
+	"errors"
 	"testing"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/svm"
+	"nom.dev/nom/kernel/backend"
 )
 
 // memory is host memory that begins at base.
@@ -15,22 +17,47 @@ const base = 0x10_0000
 
 func (m memory) Phys(pa, n uint64) []byte { return m[pa-base : pa-base+n : pa-base+n] }
 
+func (m memory) Pages(n int) (uint64, error) {
+	if n*abi.PageSize != memEnd-mapsAt {
+		return 0, errors.New("not that many")
+	}
+	return mapsAt, nil
+}
+
+// CPUID is for tests in which nobody asks.
+func (m memory) CPUID(leaf, sub uint32) (a, b, c, d uint32) { return noCPUID(leaf, sub) }
+
 // Where the tests keep what the nonkernel keeps.
 const (
 	worldAt = base
-	mapsAt  = worldAt + VCPUPages*abi.PageSize
-	portsAt = mapsAt + MapPages*abi.PageSize
-	memEnd  = portsAt + ContainerPages*abi.PageSize
+	mapsAt  = worldAt + vcpuPages*abi.PageSize
+	portsAt = mapsAt + mapPages*abi.PageSize
+	memEnd  = portsAt + portPages*abi.PageSize
 	nested  = 0x1234_5000
 )
 
 // newMemory is page-aligned, as any allocation of that size is.
 func newMemory() memory { return make(memory, memEnd-base) }
 
+// newWorldAt is vCPU index in m.
+func newWorldAt(m memory, index int) *World {
+	b, err := New(m)
+	if err != nil {
+		panic(err)
+	}
+	return b.NewWorld(worldAt, nested, index).(*World)
+}
+
+// exit reads why w came back, on a processor with that CPUID.
+func exit(w *World, host CPUID) backend.Exit {
+	w.cpuid = host
+	return w.Exit()
+}
+
 // newWorld is a vCPU that was started and prepared for a shared core.
 func newWorld(index int) *World {
 	m := newMemory()
-	w := NewWorld(m, worldAt, NewMaps(m, mapsAt), portsAt, nested, index)
+	w := newWorldAt(m, index)
 	w.Start(abi.VCPUState{RIP: 0x40_1000, RSP: 0x50_0000, CR3: 0x8000, RDI: 7, RSI: 8})
 	w.Prepare(false, true)
 	return w
@@ -42,7 +69,7 @@ func noCPUID(leaf, sub uint32) (a, b, c, d uint32) { panic("CPUID was asked") }
 // TestNewWorld pins what the processor reads, by its offsets in the control block (APM vol. 2, appendix B).
 func TestNewWorld(t *testing.T) {
 	m := newMemory()
-	w := NewWorld(m, worldAt, NewMaps(m, mapsAt), portsAt, nested, 3)
+	w := newWorldAt(m, 3)
 	w.Start(abi.VCPUState{RIP: 0x40_1000, RSP: 0x50_0000, CR3: 0x8000, RDI: 7, RSI: 8})
 	w.Prepare(false, true)
 	page := m.Phys(worldAt, abi.PageSize)
@@ -170,7 +197,7 @@ func TestWaiting(t *testing.T) {
 		if c.virq {
 			w.vmcb.Control.IntControl |= svm.IntVIRQ
 		}
-		if e := w.Exit(noCPUID); e.Kind != KindHalt {
+		if e := exit(w, noCPUID); e.Kind != backend.KindHalt {
 			t.Fatalf("%s: kind %d", c.name, e.Kind)
 		}
 		w.Call.TimerTSC = c.timer
@@ -180,8 +207,12 @@ func TestWaiting(t *testing.T) {
 		if got := w.Waiting(1000); got != c.want {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
-		if got := w.Interruptible(); got != (c.flags != 0) {
-			t.Errorf("%s: interruptible: got %v", c.name, got)
+		alarm := c.timer
+		if c.flags == 0 {
+			alarm = 0
+		}
+		if got := w.Alarm(); got != alarm {
+			t.Errorf("%s: alarm: got %d, want %d", c.name, got, alarm)
 		}
 	}
 }
