@@ -154,7 +154,7 @@ func TestCountedWork(t *testing.T) {
 				}
 				loss.hold(t, name, (more*1000+alone[name]-1)/alone[name])
 			}
-			for _, name := range []string{"system call", "hypercall", "hypercall that the nonkernel answers"} {
+			for _, name := range []string{"system call", "hypercall", "hypercall that reads the clock", "hypercall that reaches the nonkernel"} {
 				t.Logf("%s: %d instructions", name, inside[name])
 			}
 			c.call.hold(t, "with Go's way in and out", inside["hypercall"]-worldSwitch(t))
