@@ -33,7 +33,8 @@ type Backend interface {
 	FillPorts(pa uint64, has func(port uint16) bool)
 }
 
-// World is a vCPU. But for Raise and Platform, its methods need nobody else inside.
+// World is a vCPU. Platform, Raise, SetPorts and Alarm may come at any time; what Alarm answers while somebody is inside may be old.
+// The other methods need nobody else inside.
 type World interface {
 	// Platform is what the platform runs, and where it counts. It outlives the container, as interrupts may be raised at any time.
 	Platform() *call.World
@@ -46,7 +47,7 @@ type World interface {
 	Prepare(direct, flush bool)
 	// Exit reads why the guest came back, and answers what needs nobody else.
 	Exit() Exit
-	// Raise makes vector pending, at any time. Vectors of exceptions are ignored.
+	// Raise makes vector pending. Vectors of exceptions are ignored.
 	Raise(vector uint8)
 	// Waiting says that a halted guest would take an interrupt now.
 	Waiting(now uint64) bool

@@ -46,8 +46,8 @@ func newMachine(hw hardware, cores int, tscHz uint64, open backend.Open) (*Machi
 	return m, nil
 }
 
-// Overhead is how many pages the backend takes for each vCPU, and for each container.
-func (m *Machine) Overhead() (vcpu, container uint64) { return m.backend.Overhead() }
+// Overhead is how many pages the backend takes for each vCPU, and for the ports of each container.
+func (m *Machine) Overhead() (vcpu, ports uint64) { return m.backend.Overhead() }
 
 // Use says which kernel m works for, before that makes its first container.
 func (m *Machine) Use(k *container.Kernel) { m.kernel = k }
