@@ -49,6 +49,7 @@ type Event struct {
 type Lost struct {
 	Pages      int64 `json:"pages"`
 	Slots      int   `json:"slots"`      // of cores
+	Devices    int   `json:"devices"`    // such as network functions
 	Containers int   `json:"containers"` // that are still there
 }
 

@@ -12,6 +12,7 @@ import (
 type books struct {
 	pages    int64
 	slots    int
+	devices  int
 	children int
 }
 
@@ -25,11 +26,15 @@ func readBooks() (books, error) {
 	if err != nil {
 		return books{}, err
 	}
-	return balance(st, own), nil
+	devices, err := container.OwnDevices()
+	if err != nil {
+		return books{}, err
+	}
+	return balance(st, own, len(devices)), nil
 }
 
-func balance(st abi.Status, own container.Grant) books {
-	b := books{pages: int64(st.Pages) - int64(st.Given), children: int(st.Children)}
+func balance(st abi.Status, own container.Grant, devices int) books {
+	b := books{pages: int64(st.Pages) - int64(st.Given), devices: devices, children: int(st.Children)}
 	for _, slots := range own.Slots {
 		b.slots += bits.OnesCount32(slots)
 	}
@@ -38,5 +43,5 @@ func balance(st abi.Status, own container.Grant) books {
 
 // lost is what did not come back between two looks at the books.
 func (b books) lost(after books) api.Lost {
-	return api.Lost{Pages: b.pages - after.pages, Slots: b.slots - after.slots, Containers: after.children - b.children}
+	return api.Lost{Pages: b.pages - after.pages, Slots: b.slots - after.slots, Devices: b.devices - after.devices, Containers: after.children - b.children}
 }

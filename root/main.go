@@ -55,7 +55,7 @@ func main() {
 		code = 1
 	} else {
 		if lost != (api.Lost{}) {
-			report.say("not everything came back: %d pages, %d core slots and %d containers are lost", lost.Pages, lost.Slots, lost.Containers)
+			report.say("not everything came back: %d pages, %d core slots, %d devices and %d containers are lost", lost.Pages, lost.Slots, lost.Devices, lost.Containers)
 		}
 		report.send(api.Event{Event: api.EventDone, Code: code, Lost: &lost})
 	}
@@ -150,6 +150,8 @@ type machineLauncher struct {
 	files    *bundle.Bundle
 	platform []byte
 	seeds    *rand.ChaCha8
+
+	functions functions
 }
 
 func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores []container.Slots, output func(int, []byte)) (running, error) {
@@ -164,13 +166,6 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Files)
 		}
 	}
-	if spec.NIC {
-		d, err := freeFunction()
-		if err != nil {
-			return nil, err
-		}
-		cfg.Devices = []abi.DeviceGrant{d}
-	}
 	if spec.Network != nil {
 		if cfg.Companion, _, ok = l.files.File(bundle.Uplink); !ok {
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", bundle.Uplink)
@@ -181,25 +176,15 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 			cfg.Seed[i+k] = byte(v >> (8 * k))
 		}
 	}
-	c, err := container.Launch(cfg)
+	launch := container.Launch
+	if spec.NIC {
+		launch = l.functions.launch
+	}
+	c, err := launch(cfg)
 	if err != nil {
 		return nil, explain(err)
 	}
 	return c, nil
-}
-
-// freeFunction is a network function that nobody has.
-func freeFunction() (abi.DeviceGrant, error) {
-	own, err := container.OwnDevices()
-	if err != nil {
-		return abi.DeviceGrant{}, err
-	}
-	for _, d := range own {
-		if d.Kind == abi.DeviceIGBVF {
-			return d, nil
-		}
-	}
-	return abi.DeviceGrant{}, errors.New("no network function is free: the machine has none, or other containers hold them all")
 }
 
 // explain adds what to do about the one error that a user can cause.

@@ -134,6 +134,7 @@ type hardware struct {
 	parallel int           // programs that run at a time; 0 = all
 	patience time.Duration // 0 = defaultPatience
 	netdev   string        // "" = no network card
+	watch    func(api.Event)
 }
 
 // defaultPatience is how long a machine may take: much longer than it does, on any computer.
@@ -178,7 +179,13 @@ func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	ctx, cancel := hw.limit(t)
 	defer cancel()
 	var err error
-	if o.code, err = machine.Run(ctx, config, o.handle); err != nil {
+	handle := func(ev api.Event) {
+		o.handle(ev)
+		if hw.watch != nil {
+			hw.watch(ev)
+		}
+	}
+	if o.code, err = machine.Run(ctx, config, handle); err != nil {
 		t.Fatalf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
 	}
 	lost := o.done.Lost
@@ -195,16 +202,22 @@ func machineImage(t testing.TB, hw hardware, guests []*guest) string {
 		m.Options = map[string]json.RawMessage{"parallel": fmt.Append(nil, hw.parallel)}
 	}
 	var programs []image.ProgramFile
+	shared := map[string]string{} // programs that several guests run
 	for _, g := range guests {
 		file := g.elf
 		if file == "" {
 			file = program(t, g.folder)
+		}
+		if g.Program = shared[file]; g.Program != "" && len(g.files) == 0 {
+			m.Containers = append(m.Containers, g.Container)
+			continue
 		}
 		elf, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		g.Program = bundle.ProgramPrefix + g.Name
+		shared[file] = g.Program
 		if len(g.files) > 0 {
 			g.Files = bundle.FilesPrefix + g.Name
 		}

@@ -34,14 +34,26 @@ var start = time.Now()
 func (clock) Now() time.Duration    { return time.Since(start) }
 func (clock) Sleep(d time.Duration) { time.Sleep(d) }
 
-// pages are of the nonkernel's own memory.
-type pages struct{ m *core.Machine }
+// pages are of the nonkernel's own memory. used counts those that are out, unless it is nil.
+type pages struct {
+	m    *core.Machine
+	used *int
+}
 
 func (p pages) Alloc(size uint64) (uint64, bool) {
 	b, err := metal.AlignedPages(int(size/abi.PageSize), size)
+	if err == nil && p.used != nil {
+		*p.used += int(size / abi.PageSize)
+	}
 	return b.Addr, err == nil
 }
 
-func (p pages) Free(pa, size uint64)         { _ = metal.Physical{Addr: pa, Size: size}.Release() }
+func (p pages) Free(pa, size uint64) {
+	if p.used != nil {
+		*p.used -= int(size / abi.PageSize)
+	}
+	_ = metal.Physical{Addr: pa, Size: size}.Release()
+}
+
 func (p pages) Table(pa uint64) *[512]uint64 { return p.m.Table(pa) }
 func (p pages) Flush(pa, size uint64)        {} // the units that nom runs on look into the caches, or are emulated

@@ -32,6 +32,7 @@ type Set struct {
 	vectors   []vectors // by core
 	apic      []uint32  // by core
 	bug       func(error)
+	tables    int     // pages that the domains' tables take
 	journal   journal // guarded by itself
 }
 
@@ -74,7 +75,7 @@ func Open(m *core.Machine, boot *abi.BootPage, bug func(error)) (*Set, []*contai
 	if len(cards) == 0 {
 		return nil, nil, fmt.Errorf("the machine has no network card with virtual functions: %w", ErrNone)
 	}
-	unit, err := iommu.OpenVTD(iommu.VTDOptions{Base: base, Memory: registers{}, Clock: clock{}, Pages: pages{m}})
+	unit, err := iommu.OpenVTD(iommu.VTDOptions{Base: base, Memory: registers{}, Clock: clock{}, Pages: pages{m: m}})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -174,7 +175,7 @@ func (s *Set) Attach(d *container.Device) (container.DMA, error) {
 	c := d.Holder()
 	dom := s.domains[c]
 	if dom == nil {
-		n, err := s.unit.NewDomain(c.Name, c.Tables.Memory(), pages{s.m})
+		n, err := s.unit.NewDomain(c.Name, c.Tables.Memory(), pages{s.m, &s.tables})
 		if err != nil {
 			return nil, err
 		}
@@ -240,8 +241,11 @@ func (s *Set) leave(c *container.Container, dom *domain) {
 			return
 		}
 		if done {
-			return
+			break
 		}
+	}
+	if dom.Count != 0 || len(s.domains) == 0 && s.tables != 0 {
+		s.bug(fmt.Errorf("the domain of %q is closed, and %d pages of tables are left of it, %d of all", c.Name, dom.Count, s.tables))
 	}
 }
 

@@ -59,11 +59,16 @@ func (cfg *Config) placeDevices(p *layout.Plan, top uint64) (uint64, error) {
 	return (top + deviceAlign - 1) &^ (deviceAlign - 1), nil
 }
 
+// ErrDeviceBusy says that a device cannot be given away now: the one who had it before has just ended, and it is being reset.
+var ErrDeviceBusy = errors.New("the device is not ready")
+
 // grantDevices gives the container its devices; it has not started.
 func (c *Container) grantDevices(plan *layout.Plan) error {
 	for _, d := range plan.Boot.Devices[:plan.Boot.NumDevices] {
 		what := fmt.Sprintf("giving it device %d", d.Index)
-		if _, err := c.call(what, abi.CallGrantDevice, uint64(d.Index), d.BAR.Addr, 0, 0); err != nil {
+		if _, err := c.call(what, abi.CallGrantDevice, uint64(d.Index), d.BAR.Addr, 0, 0); errors.Is(err, abi.EBUSY) {
+			return fmt.Errorf("%w: %w", err, ErrDeviceBusy)
+		} else if err != nil {
 			return err
 		}
 	}

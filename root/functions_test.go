@@ -1,0 +1,35 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"nom.dev/nom/abi"
+)
+
+// TestFunctions: the function that rested longest comes first, and who gets none learns who has them.
+func TestFunctions(t *testing.T) {
+	var f functions
+	own := []abi.DeviceGrant{{Kind: abi.DeviceIGBVF, Index: 0}, {Kind: 99, Index: 1}, {Kind: abi.DeviceIGBVF, Index: 2}, {Kind: abi.DeviceIGBVF, Index: 3}}
+	order := func() (list []uint32) {
+		for _, d := range f.free(own) {
+			list = append(list, d.Index)
+		}
+		return list
+	}
+	if err := f.none(); !strings.Contains(err.Error(), "the machine has no network functions") {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		give uint32
+		next [3]uint32
+	}{{0, [3]uint32{2, 3, 0}}, {2, [3]uint32{3, 0, 2}}, {3, [3]uint32{0, 2, 3}}, {2, [3]uint32{0, 3, 2}}} {
+		f.gave(c.give, string(rune('a'+c.give)))
+		if got := order(); [3]uint32(got) != c.next {
+			t.Errorf("after function %d was given: %v, want %v", c.give, got, c.next)
+		}
+	}
+	if err := f.none(); err.Error() != "no network function is free: the machine's 3 are held by a, c, d" {
+		t.Error(err)
+	}
+}
