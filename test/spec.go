@@ -21,7 +21,7 @@ var spec = struct {
 	sharedCall:      promise{"a hypercall that does nothing, on a shared core, besides the world switch", "instructions", 500},
 	computeLoss:     promise{"what computing in a container on a core of its own costs more than on the bare machine", "per mille", 10},
 	sharedLoss:      promise{"what computing in a container on a shared core costs more than on the bare machine", "per mille", 50},
-	runtimeLoss:     promise{"the same of work that leans on Go's collector and scheduler", "per mille", 60},
+	runtimeLoss:     promise{"the same of work that leans on Go's collector and scheduler", "per mille", 100},
 	idleMemory:      promise{"memory of a container with a program that sleeps, besides shared text", "bytes", 8 << 20},
 	echoExits:       promise{"exits, of each kind, while thousands of datagrams are answered natively on a core of its own", "exits", 4},
 	echoAllocations: promise{"allocations while thousands of datagrams are answered natively", "allocations", 4},
