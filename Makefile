@@ -12,7 +12,7 @@ SOAKTIME   ?= 10m
 FUZZTIME   ?= 30s
 
 .DELETE_ON_ERROR:
-.PHONY: all help nom system qemu run test check unit soak gotests fuzz clean
+.PHONY: all help nom system qemu run test check unit soak gotests fuzz bench clean
 
 all: nom system ## build bin/nom and the parts of the system
 
@@ -56,6 +56,9 @@ gotests: qemu system ## Go's own tests in containers: all packages of which they
 
 fuzz: ## every fuzz target, for FUZZTIME each (30s)
 	@scripts/fuzz.sh $(FUZZTIME)
+
+bench: qemu all ## what requests from the network cost, beside Linux on the same machine: table and bench/results.json
+	$(GO) run ./bench -nom $(BIN)/nom $(BENCHFLAGS)
 
 clean: ## remove what make made
 	rm -rf $(BIN)

@@ -13,7 +13,7 @@ require (
 	github.com/google/btree v1.1.2 // indirect
 	github.com/rogpeppe/go-internal v1.16.0
 	golang.org/x/exp v0.0.0-20250711185948-6ae5c78190dc // indirect
-	golang.org/x/sys v0.43.0 // indirect
+	golang.org/x/sys v0.43.0
 	golang.org/x/time v0.15.0 // indirect
 	golang.org/x/tools v0.43.0 // indirect
 )

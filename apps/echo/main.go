@@ -28,6 +28,7 @@ type options struct {
 	address  string
 	gateway  string
 	socket   bool
+	tcp      bool
 	poll     bool
 	busy     bool
 	function int
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.address, "address", "10.0.2.15/24", "own IPv4 `address/prefix` on the native interface")
 	flag.StringVar(&o.gateway, "gateway", "", "`address` of the gateway on the native interface")
 	flag.BoolVar(&o.socket, "socket", false, "use net.ListenUDP even where there is a network function")
+	flag.BoolVar(&o.tcp, "tcp", false, "answer on connections of TCP, through net")
 	flag.BoolVar(&o.poll, "poll", false, "never sleep: no interrupts")
 	flag.BoolVar(&o.busy, "throughput", false, "larger batches and fewer interrupts, for more requests and later answers")
 	flag.IntVar(&o.function, "function", 0, "`number` of the network function")
@@ -54,6 +56,9 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	if o.tcp {
+		return connections(ctx, o.listen)
+	}
 	address, err := net.ResolveUDPAddr("udp4", o.listen)
 	if err != nil {
 		return fmt.Errorf("-listen: %w", err)

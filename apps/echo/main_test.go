@@ -55,3 +55,18 @@ func TestOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestConnections echoes on a connection, on Linux.
+func TestConnections(t *testing.T) {
+	ours, theirs := net.Pipe()
+	go echo(theirs)
+	defer ours.Close()
+	if _, err := ours.Write([]byte("who is there?")); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	n, err := ours.Read(b)
+	if err != nil || string(b[:n]) != "who is there?" {
+		t.Errorf("got %q, error %v", b[:n], err)
+	}
+}
