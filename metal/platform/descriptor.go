@@ -104,6 +104,9 @@ const (
 // vectorCount keeps interrupts that arrive before anybody opens the vector.
 var vectorCount [lastDevice]uint64
 
+// vectorHolder is the only descriptor of a vector. 0: there is none, or there are several.
+var vectorHolder [lastDevice]uint16
+
 func openVector(v uint64) uint64 {
 	if v < firstDevice || v >= lastDevice {
 		return errno(eINVAL)
@@ -118,15 +121,25 @@ func openVector(v uint64) uint64 {
 	d.count = vectorCount[v]
 	d.fresh = d.count != 0
 	vectorCount[v] = 0
+	vectorHolder[v] = uint16(fd)
+	for i := range descriptors[:usedDescriptors] {
+		if o := &descriptors[i]; uint64(i) != fd && o.kind == fdVector && o.index == v {
+			vectorHolder[v] = 0
+		}
+	}
 	return fd
 }
 
 // raiseVector adds an interrupt to the descriptors of vector v.
 func raiseVector(v uint64) {
+	if fd := uint64(vectorHolder[v]); fd != 0 && descriptors[fd].kind == fdVector && descriptors[fd].index == v {
+		signalDescriptor(fd, 1)
+		return
+	}
 	found := false
 	for i := range descriptors[:usedDescriptors] {
 		if d := &descriptors[i]; d.kind == fdVector && d.index == v {
-			signalDescriptor(d, 1)
+			signalDescriptor(uint64(i), 1)
 			found = true
 		}
 	}
@@ -135,9 +148,10 @@ func raiseVector(v uint64) {
 	}
 }
 
-func signalDescriptor(d *descriptor, n uint64) {
+func signalDescriptor(fd, n uint64) {
+	d := &descriptors[fd]
 	d.count += n
-	d.fresh = true
+	happened(fd)
 	if d.polled {
 		wakePollers()
 	}
@@ -215,7 +229,7 @@ func plainDescriptorCall(d *descriptor, n, fd, b, c uint64) (uint64, bool) {
 		}
 	case sysWrite:
 		if d.kind == fdEvent {
-			return writeCount(d, b, c), true
+			return writeCount(fd, b, c), true
 		}
 	}
 	return 0, false
@@ -236,14 +250,14 @@ func readCount(d *descriptor, p, n uint64) uint64 {
 	return 8
 }
 
-func writeCount(d *descriptor, p, n uint64) uint64 {
+func writeCount(fd, p, n uint64) uint64 {
 	if n < 8 {
 		return errno(eINVAL)
 	}
 	if !userWords(p, 8, false) {
 		return errno(eFAULT)
 	}
-	signalDescriptor(d, load64(p))
+	signalDescriptor(fd, load64(p))
 	return 8
 }
 
@@ -338,7 +352,7 @@ func epollCtl(poller, op, fd, event uint64) uint64 {
 	d.want = load32(event) | epollErr | epollHup
 	d.edge = d.want&epollET != 0
 	d.data = load64(event + 4)
-	d.fresh = true
+	happened(fd)
 	return 0
 }
 
@@ -356,32 +370,6 @@ func readyEvents(d *descriptor) uint32 {
 		}
 	}
 	return events & d.want
-}
-
-func pollReady(poller, events, most uint64) uint64 {
-	n := uint64(0)
-	for i := range descriptors[:usedDescriptors] {
-		d := &descriptors[i]
-		if !d.polled || d.edge && !d.fresh || uint64(d.poller) != poller || n >= most {
-			continue
-		}
-		ready := readyEvents(d)
-		if ready == 0 {
-			continue
-		}
-		if !userWords(events, eventLen, true) {
-			if n == 0 {
-				return errno(eFAULT)
-			}
-			return n
-		}
-		d.fresh = false
-		store32(events, ready)
-		store64(events+4, d.data)
-		events += eventLen
-		n++
-	}
-	return n
 }
 
 // timeoutMillis turns epoll_wait's timeout into nanoseconds; negative is for ever.

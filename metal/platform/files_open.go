@@ -214,6 +214,8 @@ func copyDescriptor(to, from uint64) {
 	*d = descriptors[from]
 	d.polled, d.cloexec = false, false
 	switch d.kind {
+	case fdVector:
+		vectorHolder[d.index] = 0
 	case fdFile:
 		holdFile(d.index)
 	case fdPipeRead:

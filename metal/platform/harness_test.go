@@ -71,6 +71,7 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	bundleFiles = bundleTree{}
 	mappedDescriptors = maxDescriptors * descriptorSize
 	descriptors = new([maxDescriptors]descriptor)
+	news.first, news.last, news.next = 0, 0, [maxDescriptors]uint16{}
 	openConsole()
 	fakeCPU(t)
 }

@@ -93,7 +93,7 @@ func pipeEvent(i uint64, end descriptorKind) {
 	polled := false
 	for fd := range descriptors[:usedDescriptors] {
 		if d := &descriptors[fd]; d.polled && d.index == i && d.kind == end {
-			d.fresh = true
+			happened(uint64(fd))
 			polled = true
 		}
 	}

@@ -172,7 +172,7 @@ func markFresh(fd uint64, i uint32) bool {
 	if d.kind != fdSocket || !d.polled || d.index != uint64(i) {
 		return false
 	}
-	d.fresh = true
+	happened(fd)
 	return true
 }
 
