@@ -149,20 +149,8 @@ func raiseVector(v uint64) {
 }
 
 func signalDescriptor(fd, n uint64) {
-	d := &descriptors[fd]
-	d.count += n
-	happened(fd)
-	if d.polled {
-		wakePollers()
-	}
-}
-
-func wakePollers() {
-	for i := uint64(1); i < threadsMade; i++ {
-		if t := threads[i]; t != nil && t.state == threadBlocked && t.wait == waitPoll {
-			ready(t)
-		}
-	}
+	descriptors[fd].count += n
+	tellPoller(fd)
 }
 
 // descriptorCall handles the calls whose first argument is, or whose result makes, a descriptor.
@@ -400,7 +388,7 @@ func epollWait(poller, events, most uint64, timeout int64) uint64 {
 		deadline = nanotime() + min(uint64(timeout), pollGrain(timeout))
 	}
 	for {
-		timedOut, interrupted := block(waitPoll, 0, deadline)
+		timedOut, interrupted := block(waitPoll, poller, deadline)
 		if interrupted {
 			return errno(eINTR)
 		}

@@ -90,15 +90,10 @@ func pipeEvent(i uint64, end descriptorKind) {
 			}
 		}
 	}
-	polled := false
 	for fd := range descriptors[:usedDescriptors] {
 		if d := &descriptors[fd]; d.polled && d.index == i && d.kind == end {
-			happened(uint64(fd))
-			polled = true
+			tellPoller(uint64(fd))
 		}
-	}
-	if polled {
-		wakePollers()
 	}
 }
 

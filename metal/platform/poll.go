@@ -51,6 +51,20 @@ func happened(fd uint64) {
 	}
 }
 
+// tellPoller notes that something happened to a descriptor, and wakes who waits for its poller. Those of the other program sleep on.
+func tellPoller(fd uint64) {
+	happened(fd)
+	d := &descriptors[fd]
+	if !d.polled {
+		return
+	}
+	for i := uint64(1); i < threadsMade; i++ {
+		if t := threads[i]; t != nil && t.state == threadBlocked && t.wait == waitPoll && t.waitAddr == uint64(d.poller) {
+			ready(t)
+		}
+	}
+}
+
 // pollReady writes the events of a poller's descriptors, at most so many, to the program's memory, and returns how many they were.
 // One that reports levels stays in the list as long as it is registered.
 func pollReady(poller, events, most uint64) uint64 {

@@ -151,29 +151,23 @@ func socketEvent(i uint32) {
 			}
 		}
 	}
-	polled := false
 	if s.options&optShared == 0 {
-		polled = markFresh(uint64(s.watch), i)
-	} else {
-		for fd := range usedDescriptors {
-			polled = markFresh(fd, i) || polled
-		}
+		tellPollerOf(uint64(s.watch), i)
+		return
 	}
-	if polled {
-		wakePollers()
+	for fd := range usedDescriptors {
+		tellPollerOf(fd, i)
 	}
 }
 
-func markFresh(fd uint64, i uint32) bool {
+// tellPollerOf is tellPoller, if descriptor fd stands for socket i.
+func tellPollerOf(fd uint64, i uint32) {
 	if fd >= usedDescriptors {
-		return false
+		return
 	}
-	d := &descriptors[fd]
-	if d.kind != fdSocket || !d.polled || d.index != uint64(i) {
-		return false
+	if d := &descriptors[fd]; d.kind == fdSocket && d.polled && d.index == uint64(i) {
+		tellPoller(fd)
 	}
-	happened(fd)
-	return true
 }
 
 // wait blocks until something happens to socket i. False: a signal came first.

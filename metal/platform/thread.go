@@ -16,7 +16,7 @@ const (
 const (
 	waitNone  = iota // only its deadline
 	waitFutex        // waitAddr
-	waitPoll         // any descriptor
+	waitPoll         // any descriptor of a poller; waitAddr is its number
 	waitKick         // kick of this CPU
 )
 
