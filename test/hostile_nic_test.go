@@ -60,6 +60,9 @@ func TestHostileFunctions(t *testing.T) {
 		t.Logf("%s:\n%s", name, e.stdout)
 	}
 	checkBlocked(o, "dma")
+	for _, line := range []string{`which belongs to "reset": it was reset too often`, `which belongs to "route": its holder sent its interrupts to others`} {
+		o.check(strings.Contains(console.String(), line), "not on the console: %s", line)
+	}
 	o.check(o.containers["web"].exits == nil, "web ended: %+v", o.containers["web"].exits)
 	o.check(!strings.Contains(console.String(), "bug in the nonkernel"), "the nonkernel's books are wrong")
 }
