@@ -14,8 +14,8 @@ import (
 
 // resetForever resets the function over and over, and needs it to work afterwards.
 func resetForever(f *function) error {
-	const resets = 50_000
-	for range resets {
+	resets := 0
+	for start := time.Now(); time.Since(start) < 3*time.Second; resets++ { // the nonkernel forgives four
 		f.Write32(igb.VTCTRL, igb.CTRL_RST)
 	}
 	fmt.Printf("reset %d times\n", resets)
