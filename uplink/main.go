@@ -30,6 +30,9 @@ const (
 	memoryLimit = 32 << 20
 )
 
+// setting lets the queue sleep as soon as it is empty: polling on would keep the core from the program, which has to answer.
+var setting = nic.Setting{Batch: nic.Latency.Batch, Spin: 1}
+
 func main() {
 	debug.SetMemoryLimit(memoryLimit)
 	if err := run(context.Background()); err != nil {
@@ -39,7 +42,7 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	function, err := nic.Open(0, nic.Config{Setting: nic.Latency})
+	function, err := nic.Open(0, nic.Config{Setting: setting})
 	if err != nil {
 		return err
 	}

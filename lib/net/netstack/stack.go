@@ -140,21 +140,21 @@ func (s *Stack) Lost() uint64 { return s.out.lostSoFar() }
 // Serve moves packets until ctx is done or the function was reset, in the calling goroutine. Then all connections are reset, and
 // the stack is of no more use.
 func (s *Stack) Serve(ctx context.Context) error {
-	start, polls := time.Now(), 0
+	start, polls, slept := time.Now(), 0, s.queue.Sleeps
 	err := s.queue.Run(ctx, func() int {
+		// The clock is read after each sleep, and every so many polls.
+		if polls++; polls%256 == 0 || s.queue.Sleeps != slept {
+			slept = s.queue.Sleeps
+			s.now = uint32(time.Since(start) / time.Second)
+			s.inplace.Tick(s.now)
+		}
 		n := s.inplace.Poll(s.queue)
 		if s.passed > 0 {
 			// gVisor's goroutines have something to do; what they answer belongs into this batch.
 			s.passed = 0
 			runtime.Gosched()
 		}
-		n += s.pump()
-		// The clock is read now and then: every so many batches, and when there is nothing to do.
-		if polls++; n == 0 || polls%256 == 0 {
-			s.now = uint32(time.Since(start) / time.Second)
-			s.inplace.Tick(s.now)
-		}
-		return n
+		return n + s.pump()
 	})
 	s.shutDown()
 	return err
