@@ -16,6 +16,7 @@ const (
 	EventOutput  = "output"  // a container printed Data on Stream
 	EventExit    = "exit"    // a container ended: Code, Reason, Error, Stats
 	EventRestart = "restart" // a container will be started again, for the Attempt-th time
+	EventServing = "serving" // the management API answers
 	EventDone    = "done"    // all containers have ended and the machine switches itself off: Code, Lost
 )
 

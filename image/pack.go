@@ -85,7 +85,8 @@ func Pack(system *Parts, m *manifest.Manifest, programs []ProgramFile) ([]byte, 
 		{Name: bundle.Root, Data: system.Root, Mode: 0o755},
 		{Name: bundle.Manifest, Data: text},
 	}
-	if slices.ContainsFunc(m.Containers, func(c manifest.Container) bool { return c.Network != nil }) {
+	_, managed := m.Options[manifest.Manage]
+	if managed || slices.ContainsFunc(m.Containers, func(c manifest.Container) bool { return c.Network != nil }) {
 		files = append(files, bundle.File{Name: bundle.Uplink, Data: system.Uplink, Mode: 0o755})
 	}
 	for _, p := range programs {

@@ -63,7 +63,7 @@ func run(boot *abi.BootPage) error {
 		return fmt.Errorf("taking the machine: %w", err)
 	}
 	m.Use(k)
-	root, err := makeRoot(k, boot, files)
+	root, plan, err := makeRoot(k, boot, files)
 	if err != nil {
 		return fmt.Errorf("making the root container: %w", err)
 	}
@@ -75,6 +75,14 @@ func run(boot *abi.BootPage) error {
 		fmt.Printf("nom: %d network functions for containers\n", len(list))
 	default:
 		fmt.Printf("nom: %v\n", err)
+	}
+	if isManaged() {
+		if err := connectRoot(k, plan, list); err != nil {
+			return fmt.Errorf("connecting the root container: %w", err)
+		}
+	}
+	if err := startRoot(k, root, plan); err != nil {
+		return fmt.Errorf("starting the root container: %w", err)
 	}
 	total, _ := k.Memory()
 	fmt.Printf("nom: %d cores, %d MiB for containers, TSC %d MHz\n", boot.NumCPUs, total*abi.PageSize>>20, boot.TSCHz/1_000_000)
@@ -130,28 +138,47 @@ func report(c *container.Container) {
 	fmt.Printf("nom: container %d (%s) ended: %s\n", c.ID, c.Name, why)
 }
 
-// makeRoot lays the root program out, gives it everything and lets it start.
-func makeRoot(k *container.Kernel, boot *abi.BootPage, files *bundle.Bundle) (*container.Container, error) {
+// isManaged says that the root container serves people in a network: its place there is in the environment.
+func isManaged() bool { return os.Getenv(abi.AddressEnv) != "" }
+
+// rootRoom is address space for the registers of root's network function.
+const rootRoom = 2 << 20
+
+// makeRoot lays the root program out and gives it everything.
+func makeRoot(k *container.Kernel, boot *abi.BootPage, files *bundle.Bundle) (*container.Container, *layout.Plan, error) {
 	program, _, ok := files.File(bundle.Root)
 	platform, _, ok2 := files.File(bundle.Metal)
 	if !ok || !ok2 {
-		return nil, fmt.Errorf("the bundle lacks %q or %q", bundle.Root, bundle.Metal)
+		return nil, nil, fmt.Errorf("the bundle lacks %q or %q", bundle.Root, bundle.Metal)
 	}
-	plan, err := layout.New(layout.Input{
+	in := layout.Input{
 		Program: program, Platform: platform, Bundle: metal.RangeBytes(boot.Bundle),
 		Args: []string{"root"}, Name: "root", Base: abi.ImageAddr,
-	})
-	if err != nil {
-		return nil, err
 	}
 	lent := boot.Bundle.Size / abi.PageSize
-	root, err := k.NewRoot(container.RootSpec{Name: "root", VCPUs: min(int(boot.NumCPUs), abi.MaxVCPUs), Lent: lent})
+	spec := container.RootSpec{Name: "root", VCPUs: min(int(boot.NumCPUs), abi.MaxVCPUs), Lent: lent}
+	if isManaged() {
+		if in.Companion, _, ok = files.File(bundle.Uplink); !ok {
+			return nil, nil, fmt.Errorf("the bundle lacks %q", bundle.Uplink)
+		}
+		in.Env = []string{abi.AddressEnv + "=" + os.Getenv(abi.AddressEnv), abi.GatewayEnv + "=" + os.Getenv(abi.GatewayEnv)}
+		spec.Room = rootRoom
+	}
+	plan, err := layout.New(in)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	root, err := k.NewRoot(spec)
+	if err != nil {
+		return nil, nil, err
 	}
 	limit := (k.Status(root).Pages + lent + abi.ReservedPages) * abi.PageSize
-	if err := plan.SetLimit(limit, 0); err != nil {
-		return nil, err
+	top := uint64(0)
+	if spec.Room != 0 {
+		top = (limit+rootRoom-1)&^(rootRoom-1) + 2*rootRoom
+	}
+	if err := plan.SetLimit(limit, top); err != nil {
+		return nil, nil, err
 	}
 	b := &plan.Boot
 	b.VCPUs = 1
@@ -159,21 +186,36 @@ func makeRoot(k *container.Kernel, boot *abi.BootPage, files *bundle.Bundle) (*c
 	b.WallTSC, b.WallNanos = boot.WallTSC, boot.WallNanos
 	b.Seed = boot.Seed
 	b.NumCPUs = boot.NumCPUs
-	if err := k.LendHost(root, b.Bundle.Addr, boot.Bundle.Addr, lent); err != nil {
-		return nil, err
+	return root, plan, k.LendHost(root, b.Bundle.Addr, boot.Bundle.Addr, lent)
+}
+
+// connectRoot gives root a network function for its companion.
+func connectRoot(k *container.Kernel, plan *layout.Plan, list []*container.Device) error {
+	if len(list) == 0 {
+		return errors.New("the machine is to be managed over a network and has no network function")
 	}
+	grant, err := k.GiveRoot(list[0])
+	if err != nil {
+		return err
+	}
+	plan.Boot.Devices[0], plan.Boot.NumDevices = grant, 1
+	return nil
+}
+
+// startRoot copies the root program to where the plan has it and lets it start.
+func startRoot(k *container.Kernel, root *container.Container, plan *layout.Plan) error {
 	for i := range plan.Pieces {
 		if p := &plan.Pieces[i]; p.Source != layout.Bundle {
 			if err := k.CopyTo(root, p.PA, p.Data); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	if err := k.CopyTo(root, plan.TablesAddr, plan.Tables); err != nil {
-		return nil, err
+		return err
 	}
 	if err := k.CopyTo(root, plan.BootAddr, plan.BootBytes()); err != nil {
-		return nil, err
+		return err
 	}
-	return root, k.Start(root, plan.State)
+	return k.Start(root, plan.State)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"nom.dev/nom/abi"
@@ -14,6 +15,7 @@ import (
 // functions knows who got the machine's network functions, so that each waits as long as possible before the next one gets it, and
 // whoever gets none can be told why.
 type functions struct {
+	mu      sync.Mutex // held while one program gets a function
 	holders map[uint32]string // who has, or had, a function
 	used    map[uint32]int    // when that was: a number that grows
 	count   int
@@ -25,6 +27,8 @@ const resetPatience = 5 * time.Second
 
 // launch launches a container with a function.
 func (f *functions) launch(cfg container.Config) (*container.Container, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for deadline := time.Now().Add(resetPatience); ; time.Sleep(10 * time.Millisecond) {
 		own, err := container.OwnDevices()
 		if err != nil {
@@ -57,9 +61,9 @@ func (f *functions) gave(index uint32, name string) {
 	f.holders[index], f.used[index] = name, f.count
 }
 
-// free lists the network functions among those that root has, first those that nobody had for the longest time.
+// free lists the network functions among those that root has and does not use itself, first those that nobody had for the longest time.
 func (f *functions) free(own []abi.DeviceGrant) []abi.DeviceGrant {
-	list := slices.DeleteFunc(slices.Clone(own), func(d abi.DeviceGrant) bool { return d.Kind != abi.DeviceIGBVF })
+	list := slices.DeleteFunc(slices.Clone(own), func(d abi.DeviceGrant) bool { return d.Kind != abi.DeviceIGBVF || d.BAR.Addr != 0 })
 	slices.SortStableFunc(list, func(a, b abi.DeviceGrant) int { return f.used[a.Index] - f.used[b.Index] })
 	return list
 }

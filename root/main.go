@@ -21,12 +21,14 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,9 +80,12 @@ func run(report *reporter) (code int, lost api.Lost, err error) {
 	if err != nil {
 		return 0, lost, err
 	}
-	parallel, err := readOptions(m.Options)
+	opts, err := readOptions(m.Options)
 	if err != nil {
 		return 0, lost, err
+	}
+	if opts.manage != nil {
+		debug.SetMemoryLimit(managedHeap)
 	}
 	platform, _, err := container.Images()
 	if err != nil {
@@ -93,7 +98,10 @@ func run(report *reporter) (code int, lost api.Lost, err error) {
 	cores := ownCores(boot, metal.EventPage())
 	report.machine(len(cores), int64(own.Pages+own.Overhead)*abi.PageSize, boot.TSCHz, own.MainTSC)
 	l := &machineLauncher{files: files, platform: platform, seeds: rand.NewChaCha8(seed(boot))}
-	s := newSupervisor(m, parallel, cores, newMemory(own.Pages, own.Given), l, report, boot.TSCHz)
+	if opts.manage != nil {
+		return 0, lost, manage(opts.manage, cores, newManagedMemory(own.Pages, own.Given), l, report, boot.TSCHz)
+	}
+	s := newSupervisor(m, opts.parallel, cores, newMemory(own.Pages, own.Given), l, report, boot.TSCHz)
 	before, err := readBooks()
 	if err != nil {
 		return 0, lost, err
@@ -103,17 +111,29 @@ func run(report *reporter) (code int, lost api.Lost, err error) {
 	return code, before.lost(after), err
 }
 
-// readOptions reads the manifest's options: parallel. Others are errors, as unknown fields are.
-func readOptions(options map[string]json.RawMessage) (parallel int, err error) {
-	for name, value := range options {
-		if name != "parallel" {
-			return 0, fmt.Errorf("manifest: option %q is not known: build the image and the system together", name)
-		}
-		if err := json.Unmarshal(value, &parallel); err != nil || parallel < 0 {
-			return 0, fmt.Errorf("manifest: option parallel is %s, and must be a number from 0 on", value)
+// options are what the manifest says to root itself.
+type options struct {
+	parallel int
+	manage   *manifest.Management
+}
+
+// readOptions reads the manifest's options. One that is not known is an error, as unknown fields are.
+func readOptions(raw map[string]json.RawMessage) (o options, err error) {
+	for name, value := range raw {
+		switch name {
+		case "parallel":
+			if err := json.Unmarshal(value, &o.parallel); err != nil || o.parallel < 0 {
+				return o, fmt.Errorf("manifest: option parallel is %s, and must be a number from 0 on", value)
+			}
+		case manifest.Manage:
+			if err := json.Unmarshal(value, &o.manage); err != nil || o.manage == nil || len(o.manage.Token) < leastToken || o.manage.Port == 0 {
+				return o, fmt.Errorf("manifest: option %s needs a port and a token of at least %d characters", name, leastToken)
+			}
+		default:
+			return o, fmt.Errorf("manifest: option %q is not known: build the image and the system together", name)
 		}
 	}
-	return parallel, nil
+	return o, nil
 }
 
 // ownCores lists the cores that root can give away, its own first.
@@ -149,9 +169,11 @@ func seed(boot *abi.BootPage) [32]byte {
 type machineLauncher struct {
 	files    *bundle.Bundle
 	platform []byte
-	seeds    *rand.ChaCha8
 
 	functions functions
+
+	mu    sync.Mutex
+	seeds *rand.ChaCha8
 }
 
 func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores []container.Slots, output func(int, []byte)) (running, error) {
@@ -159,23 +181,26 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 	if !ok {
 		return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Program)
 	}
-	cfg := container.Config{Name: spec.Name, Pages: pages, Cores: cores, Program: program, Platform: l.platform,
-		Args: spec.Args, Env: environment(spec), Output: output, Nested: container.CanNest(program)}
+	var files []byte
 	if spec.Files != "" {
-		if cfg.Files, _, ok = l.files.File(spec.Files); !ok {
+		if files, _, ok = l.files.File(spec.Files); !ok {
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", spec.Files)
 		}
 	}
+	return l.start(spec, program, files, pages, cores, output)
+}
+
+// start starts a program that lies anywhere in root's memory; it must stay there until the container has been closed.
+func (l *machineLauncher) start(spec *manifest.Container, program, files []byte, pages uint64, cores []container.Slots, output func(int, []byte)) (process, error) {
+	cfg := container.Config{Name: spec.Name, Pages: pages, Cores: cores, Program: program, Platform: l.platform, Files: files,
+		Args: spec.Args, Env: environment(spec), Output: output, Nested: container.CanNest(program)}
 	if spec.Network != nil {
+		var ok bool
 		if cfg.Companion, _, ok = l.files.File(bundle.Uplink); !ok {
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", bundle.Uplink)
 		}
 	}
-	for i := 0; i < len(cfg.Seed); i += 8 {
-		for k, v := 0, l.seeds.Uint64(); k < 8; k++ {
-			cfg.Seed[i+k] = byte(v >> (8 * k))
-		}
-	}
+	l.seed(&cfg.Seed)
 	launch := container.Launch
 	if spec.NIC {
 		launch = l.functions.launch
@@ -185,6 +210,15 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 		return nil, explain(err)
 	}
 	return c, nil
+}
+
+// seed draws what a program's random numbers come from.
+func (l *machineLauncher) seed(to *[32]byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := 0; i < len(to); i += 8 {
+		binary.LittleEndian.PutUint64(to[i:], l.seeds.Uint64())
+	}
 }
 
 // explain adds what to do about the one error that a user can cause.

@@ -18,6 +18,18 @@ const (
 	lentGuess = 64 * mib  // for the nonkernel's tables: what is lent to a program besides its grant
 )
 
+// A root container that serves the management API needs memory for that, for its companion, and for what programs printed.
+const (
+	managedPages = 192 * mib
+	managedHeap  = 96 << 20 // soft
+)
+
+// newManagedMemory is newMemory for a root container that serves the management API.
+func newManagedMemory(granted, given uint64) memory {
+	used := given + managedPages
+	return memory{total: granted, spare: granted - min(granted, used)}
+}
+
 // memory is what the root container can give away.
 type memory struct {
 	total uint64 // pages of the machine

@@ -189,8 +189,8 @@ func TestReadOptions(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := readOptions(options)
-		if got != c.want && !c.bad || (err != nil) != c.bad {
-			t.Errorf("%s: got %d, %v", c.text, got, err)
+		if got.parallel != c.want && !c.bad || (err != nil) != c.bad {
+			t.Errorf("%s: got %d, %v", c.text, got.parallel, err)
 		}
 	}
 }

@@ -21,6 +21,15 @@ import (
 // Version is the version of the format.
 const Version = 1
 
+// Manage is the name of the option for a machine whose root container serves the management API; its value is a Management.
+const Manage = "manage"
+
+// Management is how the root container serves the management API.
+type Management struct {
+	Token string `json:"token"` // who has it may do everything
+	Port  uint16 `json:"port"`  // of TCP, on the root container's address
+}
+
 // Manifest is what the root container starts.
 type Manifest struct {
 	Version    int                        `json:"version"`

@@ -2,7 +2,8 @@
 //
 //	nom boot ./apps/hello ./apps/primes
 //
-// boots a machine in the foreground in which each program has a container of its own. "nom help" lists the rest.
+// boots a machine in the foreground in which each program has a container of its own; "nom run" uses one in the background.
+// "nom help" lists the rest.
 //
 // Exit codes are docker's: 125 when nom or the machine failed, 126 when a program cannot be started, 127 when it was
 // not found, 130 after ^C, else the program's own. What a program prints goes to standard output and standard error
@@ -10,7 +11,7 @@
 // objects only gain fields.
 //
 // The command runs on the developer's computer. It must never import the nonkernel or the platform, and never leave a
-// machine running behind.
+// machine running behind, but for those that it was asked to start in the background.
 package main
 
 import (
@@ -51,6 +52,17 @@ var verbs []verb // in the order of the help; filled by init because help lists 
 func init() {
 	verbs = []verb{
 		{"boot", "[flags] PROGRAM... [-- ARGS]", "boot a machine in the foreground, each program in a container of its own", boot},
+		{"run", "[flags] PROGRAM [-- ARGS]", "run a program on a machine in the background", runProgram},
+		{"ps", "[flags]", "list the containers of a machine in the background", ps},
+		{"logs", "[flags] NAME", "print what a container printed", logs},
+		{"stop", "[flags] NAME...", "end containers", stop},
+		{"kill", "[flags] NAME...", "end containers, as stop does", stop},
+		{"restart", "[flags] NAME...", "start containers again", restartContainers},
+		{"wait", "[flags] NAME...", "wait for the end of containers and print their exit codes", wait},
+		{"rm", "[flags] NAME...", "forget containers that have ended", remove},
+		{"inspect", "[flags] NAME...", "describe containers as JSON", inspect},
+		{"port", "[flags] NAME", "list the ports of this computer that lead to a container", ports},
+		{"machine", "create|start|stop|rm|ls [flags] [NAME]", "manage the machines in the background", machines},
 		{"build", "[flags] PROGRAM...", "build a program, or with --bootable an image of a machine", build},
 		{"test", "[flags] PACKAGE... [-- TEST FLAGS]", "run the tests of Go packages in containers", test},
 		{"doctor", "[flags]", "say what this computer can do for nom, and what to do about what is missing", doctor},

@@ -98,7 +98,8 @@ func (p *packer) bootable(out string, containers []*container, parallel int) err
 	return writeImage(out, p.system, packed)
 }
 
-func writeImage(out string, system *image.Parts, packed []byte) (err error) {
+// writeImage writes a bootable image; env is the nonkernel's.
+func writeImage(out string, system *image.Parts, packed []byte, env ...string) (err error) {
 	f, err := os.Create(out)
 	if err != nil {
 		return fmt.Errorf("machine image: %w", err)
@@ -108,7 +109,7 @@ func writeImage(out string, system *image.Parts, packed []byte) (err error) {
 			err = e
 		}
 	}()
-	var o image.Options
+	o := image.Options{Env: env}
 	rand.Read(o.Seed[:])
 	if os.Getenv("NOM_CHECK") != "" {
 		o.Args = []string{"check"} // the nonkernel checks its invariants all the time, for tests

@@ -13,6 +13,7 @@ type RootSpec struct {
 	Name  string
 	VCPUs int    // vCPU i gets all slots of core i; slots of further cores stay unassigned until root grants them
 	Lent  uint64 // pages of host memory that will be lent to it
+	Room  uint64 // bytes of address space behind its memory, for GiveRoot; a multiple of 2 MiB
 }
 
 // NewRoot makes the root container: it gets everything the machine has, less its own overhead.
@@ -27,6 +28,7 @@ func (k *Kernel) NewRoot(spec RootSpec) (*Container, error) {
 	}
 	total := k.frames.Available()
 	memory := ((total+spec.Lent+abi.ReservedPages)*abi.PageSize + npt.Size2M - 1) &^ (npt.Size2M - 1)
+	memory += spec.Room
 	overhead := k.Overhead(memory, spec.VCPUs)
 	if memory > abi.MaxMemory || total <= overhead {
 		return nil, fmt.Errorf("container: %d pages of memory do not fit a root container with an overhead of %d", total, overhead)

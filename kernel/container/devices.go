@@ -82,26 +82,49 @@ func (k *Kernel) callGrantDevice(c *Container, id, device, gpa uint64) abi.Errno
 	if child.State() != abi.StateCreated {
 		return abi.EBUSY
 	}
+	return k.moveDevice(child, d, gpa)
+}
+
+// GiveRoot lets the root container, which has not started, drive one of the devices that it holds, and says where its registers
+// are: at the end of the address space, for which RootSpec.Room made place. Nobody else gets the device any more.
+func (k *Kernel) GiveRoot(d *Device) (abi.DeviceGrant, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	root := k.root
+	size := (d.BARSize + npt.Size2M - 1) &^ (npt.Size2M - 1)
+	if d.holder != root || d.gpa != 0 || root.State() != abi.StateCreated || root.memory*abi.PageSize < size {
+		return abi.DeviceGrant{}, fmt.Errorf("container: device %d cannot be given to root: %w", d.ID, abi.EBUSY)
+	}
+	if err := k.moveDevice(root, d, root.memory*abi.PageSize-size); err != 0 {
+		return abi.DeviceGrant{}, fmt.Errorf("container: giving device %d to root: %w", d.ID, err)
+	}
+	return abi.DeviceGrant{Kind: d.Kind, Index: d.ID, BAR: abi.Range{Addr: d.gpa, Size: d.BARSize}, Vectors: d.Vectors,
+		MaxFrame: d.MaxFrame, MAC: d.MAC}, nil
+}
+
+// moveDevice shows the registers of d to c, which has not started, and lets d reach the memory of c.
+func (k *Kernel) moveDevice(c *Container, d *Device, gpa uint64) abi.Errno {
 	pages := d.BARSize / abi.PageSize
-	if gpa%abi.PageSize != 0 || gpa/abi.PageSize < child.limit || gpa/abi.PageSize > child.memory || pages > child.memory-gpa/abi.PageSize {
+	if gpa%abi.PageSize != 0 || gpa/abi.PageSize < c.limit || gpa/abi.PageSize > c.memory || pages > c.memory-gpa/abi.PageSize {
 		return abi.EINVAL
 	}
-	if !child.Tables.Empty(gpa, d.BARSize) {
+	if !c.Tables.Empty(gpa, d.BARSize) {
 		return abi.EBUSY
 	}
 	for off := uint64(0); off < d.BARSize; off += abi.PageSize {
-		if err := child.Tables.Map(gpa+off, d.BAR+off, npt.Size4K, npt.W|npt.Device); err != nil {
-			k.unmapDevice(child, gpa, off)
+		if err := c.Tables.Map(gpa+off, d.BAR+off, npt.Size4K, npt.W|npt.Device); err != nil {
+			k.unmapDevice(c, gpa, off)
 			return abi.ENOMEM
 		}
 	}
-	d.holder, d.gpa = child, gpa
-	if err := k.attachDevice(child, d); err != nil {
-		k.unmapDevice(child, gpa, d.BARSize)
-		d.holder, d.gpa = c, 0
+	before := d.holder
+	d.holder, d.gpa = c, gpa
+	if err := k.attachDevice(c, d); err != nil {
+		k.unmapDevice(c, gpa, d.BARSize)
+		d.holder, d.gpa = before, 0
 		return abi.EBUSY
 	}
-	child.memory = gpa / abi.PageSize // memory never grows over it
+	c.memory = gpa / abi.PageSize // memory never grows over it
 	return 0
 }
 

@@ -1,0 +1,82 @@
+package api
+
+import "time"
+
+// The management API: HTTP/1.1 on one TCP port of a machine that runs in the background, JSON in both directions. Every
+// request has the header "Authorization: Bearer TOKEN"; without the right token every answer is 401 and empty. Errors are an
+// Error. {name} is a container's.
+//
+//	GET    /v1/machine                       Machine
+//	GET    /v1/containers                    []Container
+//	POST   /v1/containers                    the program's ELF file with HeaderSpec and HeaderDigest; starts it; Container
+//	GET    /v1/containers/{name}             Container
+//	DELETE /v1/containers/{name}[?force=1]   forgets a container that has ended, with force also one that runs
+//	POST   /v1/containers/{name}/kill        ends it, and answers when it has ended; Container
+//	POST   /v1/containers/{name}/restart     ends it if it runs, and starts it again; Container
+//	GET    /v1/containers/{name}/wait        answers when it has ended; Container
+//	GET    /v1/containers/{name}/logs[?follow=1]
+//	       what it printed last, as Events "output", one a line; with follow until it ends, then an Event "exit"
+
+// Headers of a request that starts a container.
+const (
+	HeaderSpec   = "Nom-Container" // Spec as JSON in base64 (RFC 4648, the standard alphabet)
+	HeaderDigest = "Nom-Digest"    // SHA-256 of the body in hexadecimal digits
+)
+
+// Limits of the API.
+const (
+	MaxSpec      = 128 << 10 // bytes of a Spec as JSON
+	MaxProgram   = 512 << 20 // bytes of an ELF file
+	LogSize      = 1 << 20   // bytes of output that are kept of a container
+	MaxWorkloads = 32        // containers that are known at a time, those included that have ended
+)
+
+// Spec is a container to start.
+type Spec struct {
+	Name    string   `json:"name"`
+	Args    []string `json:"args"` // with the program's name
+	Env     []string `json:"env,omitempty"`
+	Memory  uint64   `json:"memory,omitempty"` // bytes; 0 = the machine decides
+	VCPUs   int      `json:"vcpus,omitempty"`  // 0 = the machine decides
+	Network bool     `json:"network,omitempty"`
+	Ports   []string `json:"ports,omitempty"` // what is published, for people: the machine does nothing about it
+}
+
+// States of a Container.
+const (
+	StateStarting = "starting"
+	StateRunning  = "running"
+	StateExited   = "exited"
+)
+
+// Container is what is known of a container.
+type Container struct {
+	Name     string    `json:"name"`
+	State    string    `json:"state"`
+	Args     []string  `json:"args"`
+	Digest   string    `json:"digest"`            // of its program, SHA-256
+	Address  string    `json:"address,omitempty"` // in the machine's network
+	Ports    []string  `json:"ports,omitempty"`
+	VCPUs    int       `json:"vcpus"`
+	Started  time.Time `json:"started"`
+	Ended    time.Time `json:"ended,omitzero"`
+	Restarts int       `json:"restarts,omitempty"`
+	Code     int       `json:"code"`             // when it has ended
+	Reason   string    `json:"reason,omitempty"` // likewise
+	Error    string    `json:"error,omitempty"`
+	Stats    *Stats    `json:"stats,omitempty"` // until now, or of the whole run
+}
+
+// Machine is what is known of a machine.
+type Machine struct {
+	Version    int   `json:"version"` // of the API
+	CPUs       int   `json:"cpus"`
+	Memory     int64 `json:"memory"`      // bytes that containers can get in all
+	MemoryFree int64 `json:"memory_free"` // of these
+	Containers int   `json:"containers"`
+}
+
+// Error is the body of an answer that is no success.
+type Error struct {
+	Error string `json:"error"`
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"slices"
+
+	"nom.dev/nom/abi"
+	"nom.dev/nom/api"
+)
+
+// describe says what the machine has.
+func (m *manager) describe() api.Machine {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return api.Machine{Version: api.Version, CPUs: m.cpus, Memory: int64(m.memory.spare) * abi.PageSize,
+		MemoryFree: int64(m.memory.spare-min(m.memory.spare, m.used)) * abi.PageSize, Containers: len(m.workloads)}
+}
+
+// describeContainer says what is known of a container.
+func (m *manager) describeContainer(w *workload) api.Container {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := api.Container{Name: w.spec.Name, State: w.state, Args: w.spec.Args, Digest: w.digest, Ports: slices.Clone(w.ports), VCPUs: w.vcpus,
+		Started: w.started, Ended: w.ended, Restarts: w.restarts, Code: w.end.Code, Reason: w.end.Reason, Error: w.end.Error, Stats: w.end.Stats}
+	if n := w.spec.Network; n != nil {
+		c.Address = n.Address.Addr().String()
+	}
+	if w.process != nil {
+		if st, err := w.process.Status(); err == nil {
+			c.Stats = stats(st, m.tscHz)
+		}
+	}
+	return c
+}
+
+// doneOf is closed when the run of w that goes on, or was last, has ended.
+func (m *manager) doneOf(w *workload) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return w.done
+}
+
+// endOf is the event for the end of the last run of w.
+func (m *manager) endOf(w *workload) api.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ev := w.end
+	ev.Event, ev.Container = api.EventExit, w.spec.Name
+	return ev
+}
