@@ -1,6 +1,7 @@
 package image
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -82,6 +83,23 @@ func TestPack(t *testing.T) {
 	}
 	if data, _, _ := s.File("etc/motd"); string(data) != "hi" {
 		t.Errorf("etc/motd: got %q, want hi", data)
+	}
+}
+
+// TestPackManaged: who serves the management API needs a companion.
+func TestPackManaged(t *testing.T) {
+	system, m, programs := demo()
+	m.Options = map[string]json.RawMessage{manifest.Manage: []byte(`{}`)}
+	b, err := Pack(system, m, programs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := bundle.Open(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := o.File(bundle.Uplink); !ok {
+		t.Errorf("no %s in %q", bundle.Uplink, o.Names())
 	}
 }
 

@@ -116,3 +116,39 @@ func TestDevices(t *testing.T) {
 	b := m.create(t, m.root, "b", 1, 100, memory)
 	m.must(t, v, abi.CallGrantDevice, uint64(b.ID), 3, gpa)
 }
+
+// TestGiveRoot: root drives a device of its own, at the end of its address space, and can give it to nobody.
+func TestGiveRoot(t *testing.T) {
+	m := bootRoom(t, 2<<20)
+	hw := &fakeDevices{attached: make(map[*Device]*Container), pages: make(map[uint64]uint64)}
+	d := &Device{ID: 3, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000, BARSize: 4 * page, Vectors: 3}
+	other := &Device{ID: 4, Kind: abi.DeviceIGBVF, BAR: 0xd001_0000, BARSize: 4 * page, Vectors: 3}
+	m.k.AddDevices(hw, []*Device{d, other})
+	before := m.root.memory
+	if _, err := m.k.GiveRoot(d); err == nil {
+		t.Error("root got a device when it was running")
+	}
+	m.root.state.Store(abi.StateCreated)
+	g, err := m.k.GiveRoot(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Index != 3 || g.BAR.Addr != before*page-2<<20 || g.BAR.Size != d.BARSize || m.root.memory*page != g.BAR.Addr {
+		t.Errorf("got %+v", g)
+	}
+	if _, err := m.k.GiveRoot(d); err == nil {
+		t.Error("root got a device twice")
+	}
+	m.root.state.Store(abi.StateRunning)
+	m.check(t)
+	if hw.attached[d] != m.root || !fakeDMA(hw.pages).same(m.root) {
+		t.Error("the device does not reach root's pages, or others")
+	}
+	v := m.root.VCPUs[0]
+	m.must(t, v, abi.CallRoute, 3, 0, 0, 0x50)
+	const memory = 32 << 20
+	a := m.create(t, m.root, "a", 1, 100, memory)
+	m.fails(t, abi.EBUSY, v, abi.CallGrantDevice, uint64(a.ID), 3, memory-4*page)
+	m.must(t, v, abi.CallGrantDevice, uint64(a.ID), 4, memory-4*page)
+	m.check(t)
+}

@@ -105,6 +105,12 @@ type fataler interface {
 
 func boot(t fataler) *machine {
 	t.Helper()
+	return bootRoom(t, 0)
+}
+
+// bootRoom is boot with room for devices of root's own.
+func bootRoom(t fataler, room uint64) *machine {
+	t.Helper()
 	f := newFake()
 	k, err := New(Config{
 		Machine:        pager{f, nil},
@@ -119,7 +125,7 @@ func boot(t fataler) *machine {
 		t.Fatalf("%v", err)
 	}
 	k.m = pager{f, k}
-	root, err := k.NewRoot(RootSpec{Name: "root", VCPUs: 2, Lent: hostSize / abi.PageSize})
+	root, err := k.NewRoot(RootSpec{Name: "root", VCPUs: 2, Lent: hostSize / abi.PageSize, Room: room})
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -1,0 +1,113 @@
+package test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// background runs nom on machines of its own.
+type background struct {
+	t    *testing.T
+	nom  string
+	home string
+	ctx  context.Context
+}
+
+// run runs nom and returns what it printed on standard output, and its exit code.
+func (b *background) run(args ...string) (string, int) {
+	b.t.Helper()
+	cmd := exec.CommandContext(b.ctx, b.nom, args...)
+	cmd.Dir = tree
+	cmd.Env = append(os.Environ(), "NOM_HOME="+b.home, "NOM_SYSTEM="+shared.system.Dir, "NOM_CHECK=1")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	b.t.Logf("nom %s: code %d\n%s%s", strings.Join(args, " "), cmd.ProcessState.ExitCode(), out.Bytes(), errs.Bytes())
+	if err != nil && cmd.ProcessState.ExitCode() < 0 {
+		b.t.Fatal(err)
+	}
+	return out.String(), cmd.ProcessState.ExitCode()
+}
+
+// want runs nom, which must succeed and print what has all the words in it.
+func (b *background) want(words []string, args ...string) {
+	b.t.Helper()
+	out, code := b.run(args...)
+	for _, w := range words {
+		if !strings.Contains(out, w) {
+			b.t.Errorf("nom %s: no %q", strings.Join(args, " "), w)
+		}
+	}
+	if code != 0 {
+		b.t.Errorf("nom %s: code %d", strings.Join(args, " "), code)
+	}
+}
+
+// processes lists those whose command line has a word in it.
+func processes(word string) []string {
+	var list []string
+	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, f := range files {
+		if b, _ := os.ReadFile(f); bytes.Contains(b, []byte(word)) {
+			list = append(list, string(bytes.ReplaceAll(b, []byte{0}, []byte{' '})))
+		}
+	}
+	return list
+}
+
+// TestBackground: a machine in the background starts with the first program, serves it to this computer, and goes without a trace.
+func TestBackground(t *testing.T) {
+	system(t)
+	home, err := os.MkdirTemp("", "nom-home-") // t.TempDir may be too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(home)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	defer cancel()
+	b := &background{t, program(t, "cmd/nom"), home, ctx}
+	defer b.run("machine", "stop")
+	port := freeTCPPort(t)
+	forward := fmt.Sprintf("127.0.0.1:%d:8080", port)
+
+	b.want([]string{"web\n"}, "run", "-d", "--name", "web", "-p", forward, "./apps/web")
+	b.want([]string{"web", "running", fmt.Sprintf("127.0.0.1:%d->8080/tcp", port)}, "ps")
+	if err := browse(ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 2, 5); err != nil {
+		t.Fatal(err)
+	}
+	b.want([]string{"web: serving on :8080\n"}, "logs", "web")
+	b.want([]string{fmt.Sprintf("8080/tcp -> 127.0.0.1:%d", port)}, "port", "web")
+	b.want([]string{"hello from hello"}, "run", "--rm", "./apps/hello")
+	if _, code := b.run("run", "-d", "-p", forward, "./apps/web"); code != 125 {
+		t.Errorf("a port that is taken: code %d, want 125", code)
+	}
+	b.want([]string{"web\n"}, "restart", "web")
+	if err := browse(ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 1, 1); err != nil {
+		t.Error(err)
+	}
+	b.want([]string{"web\n"}, "stop", "web")
+	b.want([]string{"web", "exited (137) killed"}, "ps", "-a")
+	b.want([]string{"137\n"}, "wait", "web")
+	b.want([]string{"web\n"}, "rm", "web")
+	if out, code := b.run("ps", "-a", "-q"); code != 0 || out != "" {
+		t.Errorf("after rm there is still %q", out)
+	}
+	b.want([]string{"default", "running"}, "machine", "ls")
+	b.want(nil, "machine", "stop")
+	b.want([]string{"default", "stopped"}, "machine", "ls")
+	if left := processes(home); len(left) > 0 {
+		t.Errorf("still there: %q", left)
+	}
+	log, err := os.ReadFile(filepath.Join(home, "machines", "default", "machine.log"))
+	if err != nil || bytes.Contains(log, []byte("bug in the nonkernel")) || !bytes.Contains(log, []byte("checking the isolation invariants")) || bytes.Contains(log, []byte("blocked")) {
+		t.Errorf("the machine's log: %v\n%s", err, log)
+	}
+	b.want(nil, "machine", "rm")
+}
