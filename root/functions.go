@@ -15,7 +15,7 @@ import (
 // functions knows who got the machine's network functions, so that each waits as long as possible before the next one gets it, and
 // whoever gets none can be told why.
 type functions struct {
-	mu      sync.Mutex // held while one program gets a function
+	mu      sync.Mutex        // held while one program gets a function
 	holders map[uint32]string // who has, or had, a function
 	used    map[uint32]int    // when that was: a number that grows
 	count   int

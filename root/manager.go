@@ -192,10 +192,15 @@ func (m *manager) connect(w *workload) error {
 	if err != nil {
 		return err
 	}
-	w.spec.NIC = true
+	files, err := m.networkFiles(w.spec.Name, address)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w.spec.NIC, w.files = true, files
 	w.spec.Network = &manifest.Network{Address: netip.PrefixFrom(address, m.place.Address.Bits()), Gateway: m.place.Gateway}
-	w.files, err = m.networkFiles(w.spec.Name, address)
-	return err
+	return nil
 }
 
 // freeAddress is an address that no container has. They are used in turn, so that what the network remembers of an address is
@@ -337,6 +342,16 @@ func (m *manager) again(w *workload) error {
 	m.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	if w.spec.Network != nil {
+		// It gets another function, which has another MAC address, while the network may remember the old one: so it gets another
+		// address, too.
+		old := w.files
+		if err := m.connect(w); err != nil {
+			m.over(w, api.Event{Code: api.CodeStartFailed, Reason: api.ReasonStartFailed, Error: err.Error()})
+			return err
+		}
+		m.drop(old)
 	}
 	return m.launch(w)
 }

@@ -194,7 +194,7 @@ func TestLife(t *testing.T) {
 	if k, err := r.Kill(ctx, "web"); err != nil || k.State != api.StateExited {
 		t.Errorf("killed again: %+v, %v", k, err)
 	}
-	if k, err := r.Restart(ctx, "web"); err != nil || k.State != api.StateRunning || k.Restarts != 1 || k.Address != "10.0.2.16" || k.Code != 0 {
+	if k, err := r.Restart(ctx, "web"); err != nil || k.State != api.StateRunning || k.Restarts != 1 || k.Address != "10.0.2.17" || k.Code != 0 {
 		t.Errorf("restarted: %+v, %v", k, err)
 	}
 	if list, err := r.Containers(ctx); err != nil || len(list) != 1 || list[0].Name != "web" {
@@ -207,7 +207,7 @@ func TestLife(t *testing.T) {
 	if err := r.Remove(ctx, "web", true); err != nil {
 		t.Error(err)
 	}
-	if k, err := r.begin(t, api.Spec{Name: "next", Network: true}, "0"); err != nil || k.Address != "10.0.2.17" {
+	if k, err := r.begin(t, api.Spec{Name: "next", Network: true}, "0"); err != nil || k.Address != "10.0.2.18" {
 		t.Errorf("the next one: %+v, %v; want another address", k, err)
 	}
 }
