@@ -17,6 +17,10 @@
 // The console is the first serial port (lines "name| text"), events for the nom command go to the second (package api).
 // Root holds all I/O ports and writes to them directly.
 //
+// On a machine in the background (the manifest's option "manage") root also serves a management API by HTTP on a network
+// function of its own (manage.go, manager.go, serve.go): programs are uploaded, started, followed and removed. Who does not
+// send the machine's token learns nothing.
+//
 // The program must never trust what a container prints or does, and never end before its children have.
 package main
 
