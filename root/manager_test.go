@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +21,7 @@ import (
 	"testing"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/abi/layout/layouttest"
 	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 	"nom.dev/nom/lib/container"
@@ -126,18 +126,14 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// testProgram is an executable that the API accepts: this test.
-var testProgram = sync.OnceValues(func() ([]byte, error) { return os.ReadFile("/proc/self/exe") })
+// testProgram is an executable that the API accepts: large enough that its upload takes several pieces.
+var testProgram = layouttest.ELF(0x400000, layouttest.Segment{VA: 0x400000, Data: make([]byte, 4<<20), Flags: 5})
 
 // begin starts a container.
 func (r *rig) begin(t *testing.T, spec api.Spec, args ...string) (api.Container, error) {
 	t.Helper()
-	program, err := testProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
 	spec.Args = append([]string{spec.Name}, args...)
-	return r.Create(t.Context(), &spec, program, nil)
+	return r.Create(t.Context(), &spec, testProgram, nil)
 }
 
 // status is the status of an error of the API.
@@ -290,10 +286,7 @@ func TestFull(t *testing.T) {
 // TestBadUpload: what is wrong with an upload is said, and nothing stays behind.
 func TestBadUpload(t *testing.T) {
 	r := newRig(t)
-	program, err := testProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	program := testProgram
 	good := base64.StdEncoding.EncodeToString([]byte(`{"name":"x","args":["x"]}`))
 	spec := func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 	digest := func(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) }
