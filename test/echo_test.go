@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"nom.dev/nom/machine"
 )
 
 // TestEcho: datagrams from this computer go through QEMU's network to a container's own network function, behind the IOMMU, and
@@ -23,29 +21,9 @@ func TestEcho(t *testing.T) {
 func echo(t *testing.T, args []string) {
 	g := run("apps/echo", args...)
 	g.NIC = true
-	hw := hardware{cpus: 2, memory: 1 << 30}
-	console := new(bytes.Buffer)
-	config := hw.config(console)
-	config.Image = machineImage(t, hw, []*guest{g})
 	port := freePort(t)
-	config.Netdev = fmt.Sprintf("user,hostfwd=udp:127.0.0.1:%d-10.0.2.15:7", port)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	o := &outcome{t: t, containers: map[string]*end{}, console: console}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := machine.Run(ctx, config, o.handle)
-		ended <- err
-	}()
-	err := ask(ctx, port, 50)
-	cancel()
-	end := <-ended
-	if err != nil {
-		t.Fatalf("%v\nthe machine ended with: %v\n%s", err, end, console)
-	}
-	if strings.Contains(console.String(), "blocked") {
-		t.Errorf("the IOMMU blocked something:\n%s", console)
-	}
+	s := serve(t, hardware{cpus: 2, memory: gib}, fmt.Sprintf("user,hostfwd=udp:127.0.0.1:%d-10.0.2.15:7", port), nil, g)
+	s.answered(ask(s.ctx, port, 50))
 }
 
 // ask sends datagrams, each until its answer comes, until n were answered.

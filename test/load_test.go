@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -38,7 +39,7 @@ func serve(t *testing.T, hw hardware, netdev string, extra []string, guests ...*
 	config.Netdev, config.QMP, config.Dir, config.ExtraArgs = netdev, true, dir, extra
 	s.ctx, s.cancel = hw.limit(t)
 	go func() {
-		_, err := machine.Run(s.ctx, config, s.handle)
+		_, err := machine.Run(s.ctx, config, hw.handler(s.outcome))
 		s.ended <- err
 		s.cancel()
 		close(s.ended)
@@ -56,6 +57,18 @@ func (s *serving) done() {
 	s.t.Helper()
 	if err := <-s.ended; err != nil {
 		s.t.Fatalf("the machine ended with: %v\n%s", err, s.said())
+	}
+}
+
+// answered ends the machine, and fails the test unless it was answered as it should be and the IOMMU had nothing to block.
+func (s *serving) answered(err error) {
+	s.t.Helper()
+	s.cancel()
+	if end := <-s.ended; err != nil {
+		s.t.Fatalf("%v\nthe machine ended with: %v\n%s", err, end, s.said())
+	}
+	if strings.Contains(s.console.String(), "blocked") {
+		s.t.Errorf("the IOMMU blocked something:\n%s", s.said())
 	}
 }
 

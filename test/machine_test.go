@@ -179,18 +179,22 @@ func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	ctx, cancel := hw.limit(t)
 	defer cancel()
 	var err error
-	handle := func(ev api.Event) {
-		o.handle(ev)
-		if hw.watch != nil {
-			hw.watch(ev)
-		}
-	}
-	if o.code, err = machine.Run(ctx, config, handle); err != nil {
+	if o.code, err = machine.Run(ctx, config, hw.handler(o)); err != nil {
 		t.Fatalf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
 	}
 	lost := o.done.Lost
 	o.check(lost != nil && *lost == api.Lost{}, "not all resources came back at the end: %+v", lost)
 	return o
+}
+
+// handler notes events in o and shows them to watch.
+func (hw hardware) handler(o *outcome) func(api.Event) {
+	return func(ev api.Event) {
+		o.handle(ev)
+		if hw.watch != nil {
+			hw.watch(ev)
+		}
+	}
 }
 
 // machineImage makes an image with guests in it and returns its file.

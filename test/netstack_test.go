@@ -8,12 +8,9 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"nom.dev/nom/machine"
 )
 
 // TestNetstack: connections from this computer go through QEMU's network to a container's own network function and gVisor's TCP
@@ -21,40 +18,21 @@ import (
 func TestNetstack(t *testing.T) {
 	g := run("test/programs/tcpecho")
 	g.NIC = true
-	hw := hardware{cpus: 2, memory: 1 << 30}
-	console := new(bytes.Buffer)
-	config := hw.config(console)
-	config.Image = machineImage(t, hw, []*guest{g})
 	port := freeTCPPort(t)
-	config.Netdev = fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:7", port)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	o := &outcome{t: t, containers: map[string]*end{}, console: console}
-	ended := make(chan error, 1)
-	go func() {
-		_, err := machine.Run(ctx, config, o.handle)
-		ended <- err
-	}()
-	err := stream(ctx, port, 1) // until somebody is there
+	s := serve(t, hardware{cpus: 2, memory: gib}, fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:7", port), nil, g)
+	err := stream(s.ctx, port, 1) // until somebody is there
 	start := time.Now()
 	const parallel, size = 4, 1 << 20
 	errs := make([]error, parallel)
 	if err == nil {
 		var wait sync.WaitGroup
 		for i := range errs {
-			wait.Go(func() { errs[i] = stream(ctx, port, size) })
+			wait.Go(func() { errs[i] = stream(s.ctx, port, size) })
 		}
 		wait.Wait()
 		t.Logf("%d times %d bytes there and back in %v", parallel, size, time.Since(start))
 	}
-	cancel()
-	end := <-ended
-	if err := errors.Join(append(errs, err)...); err != nil {
-		t.Fatalf("%v\nthe machine ended with: %v\n%s", err, end, console)
-	}
-	if strings.Contains(console.String(), "blocked") {
-		t.Errorf("the IOMMU blocked something:\n%s", console)
-	}
+	s.answered(errors.Join(append(errs, err)...))
 }
 
 // stream sends n bytes through the echo and compares what comes back. A connection that does not come about, because nobody

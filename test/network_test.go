@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 
 	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
-	"nom.dev/nom/machine"
 )
 
 // place puts a guest into QEMU's user network.
@@ -38,50 +36,26 @@ func TestUplink(t *testing.T) {
 	fetch := run("test/programs/fetch", "http://10.0.2.2:"+portOf(outside.Listener.Addr()), "10.0.2.2:"+portOf(datagrams.LocalAddr()),
 		fmt.Sprintf("10.0.2.2:%d", closed)).place("10.0.2.16/24")
 	web := run("apps/web").place("10.0.2.15/24")
-	hw := hardware{cpus: 2, memory: gib}
-	console := new(bytes.Buffer)
-	config := hw.config(console)
-	config.Image = machineImage(t, hw, []*guest{web, fetch})
 	port := freeTCPPort(t)
-	config.Netdev = fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:8080", port)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	o := &outcome{t: t, containers: map[string]*end{}, console: console}
-	ended := make(chan error, 1)
 	fetched := make(chan struct{})
-	go func() {
-		_, err := machine.Run(ctx, config, watch(o, "fetch", fetched))
-		ended <- err
-	}()
-	err := browse(ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 8, 50)
+	hw := hardware{cpus: 2, memory: gib, watch: func(ev api.Event) {
+		if ev.Event == api.EventExit && ev.Container == "fetch" {
+			close(fetched) // once: nothing starts it again
+		}
+	}}
+	s := serve(t, hw, fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:8080", port), nil, web, fetch)
+	err := browse(s.ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 8, 50)
 	if err == nil {
 		select {
 		case <-fetched:
-		case <-ctx.Done():
+		case <-s.ctx.Done():
 			err = errors.New("the client did not end")
 		}
 	}
-	cancel()
-	if end := <-ended; err != nil {
-		t.Fatalf("%v\nthe machine ended with: %v\n%s", err, end, o.said())
-	}
+	s.answered(err)
 	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address 10.0.2.16\n", len(page))
-	if got := o.containers["fetch"].stdout; got != want {
-		t.Errorf("fetch printed\n%s\nwant\n%s%s", got, want, o.said())
-	}
-	if strings.Contains(console.String(), "blocked") {
-		t.Errorf("the IOMMU blocked something:\n%s", console)
-	}
-}
-
-// watch hands events on to o, and closes ended at the first exit of a container.
-func watch(o *outcome, container string, ended chan<- struct{}) func(api.Event) {
-	var once sync.Once
-	return func(ev api.Event) {
-		o.handle(ev)
-		if ev.Event == api.EventExit && ev.Container == container {
-			once.Do(func() { close(ended) })
-		}
+	if got := s.containers["fetch"].stdout; got != want {
+		t.Errorf("fetch printed\n%s\nwant\n%s%s", got, want, s.said())
 	}
 }
 

@@ -24,7 +24,7 @@ var spec = struct {
 	runtimeLoss:     promise{"the same of work that leans on Go's collector and scheduler", "per mille", 100},
 	idleMemory:      promise{"memory of a container with a program that sleeps, besides shared text", "bytes", 8 << 20},
 	echoExits:       promise{"exits, of each kind, while thousands of datagrams are answered natively on a core of its own", "exits", 4},
-	echoAllocations: promise{"allocations while thousands of datagrams are answered natively", "allocations", 4},
+	echoAllocations: promise{"allocations while thousands of datagrams are answered natively", "allocations", 16},
 	echoPolling:     promise{"a datagram answered natively, polling, 32 outstanding", "instructions", 500},
 	echoPollingOne:  promise{"the same, 1 outstanding", "instructions", 1000},
 	echoWhole:       promise{"a datagram answered natively, with interrupts, 32 outstanding, everything that the machine does meanwhile included", "instructions", 1000},

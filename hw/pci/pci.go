@@ -96,7 +96,7 @@ const (
 // BAR is a base address register, or two, decoded.
 type BAR struct {
 	Base         uint64
-	Size         uint64 // 0: not implemented
+	Size         uint64 // 0: the device has no such register
 	IO           bool
 	Wide         bool // takes two registers
 	Prefetchable bool
