@@ -1,0 +1,80 @@
+package inet
+
+// How fast to send: RFC 6298 for the timer, RFC 5681 and 6582 for the window.
+
+// measure takes a round trip time from an acknowledgement.
+func (c *Conn) measure(s *Segment, now uint64) {
+	switch {
+	case c.tsOK && s.HasTS && s.TSEcr != 0:
+		ms := uint32(now/milli) - s.TSEcr
+		if ms < 1<<20 {
+			c.sample(max(uint64(ms)*milli, milli/2))
+		}
+	case c.timing && !s.Ack.before(c.timedSeq):
+		c.timing = false
+		c.sample(now - c.timedAt)
+	}
+}
+
+func (c *Conn) sample(rtt uint64) {
+	if c.srtt == 0 {
+		c.srtt, c.rttvar = rtt, rtt/2
+	} else {
+		d := int64(c.srtt - rtt)
+		if d < 0 {
+			d = -d
+		}
+		c.rttvar += uint64(d)/4 - c.rttvar/4
+		c.srtt += rtt/8 - c.srtt/8
+	}
+	c.rto = min(max(c.srtt+4*c.rttvar, minRTO), maxRTO)
+}
+
+// openWindow is what an acknowledgement of n sequence numbers does to the congestion window; una has moved.
+func (c *Conn) openWindow(n uint32) {
+	c.dupAcks = 0
+	if c.recovery {
+		if !c.una.before(c.recover) {
+			c.recovery = false
+			c.cwnd = min(c.ssthresh, max(uint32(c.max-c.una), c.mss)+c.mss)
+			return
+		}
+		// A partial acknowledgement: the next segment was lost too.
+		c.resend = true
+		c.cwnd -= min(n, c.cwnd-c.mss)
+		c.cwnd += c.mss
+		return
+	}
+	const most = 1 << 20
+	if c.cwnd >= most {
+		return
+	}
+	if c.cwnd < c.ssthresh {
+		c.cwnd += min(n, 2*c.mss)
+	} else {
+		c.cwnd += max(c.mss*c.mss/c.cwnd, 1)
+	}
+}
+
+// duplicateAck counts acknowledgements that tell of segments beyond a gap.
+func (c *Conn) duplicateAck(s *Segment) {
+	if s.Len != 0 || s.Flags&FIN != 0 || c.max == c.una || uint32(s.Window)<<c.sndScale != c.sndWnd {
+		return
+	}
+	if c.dupAcks < 255 {
+		c.dupAcks++
+	}
+	switch {
+	case c.recovery:
+		c.cwnd = min(c.cwnd+c.mss, 1<<20)
+	case c.dupAcks == 3 && c.una.after(c.recover-1):
+		c.halve()
+		c.recovery = true
+		c.recover = c.max
+		c.cwnd = c.ssthresh + 3*c.mss
+		c.resend = true
+		c.timing = false
+	}
+}
+
+func (c *Conn) halve() { c.ssthresh = max(uint32(c.max-c.una)/2, 2*c.mss) }

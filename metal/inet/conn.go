@@ -1,0 +1,282 @@
+package inet
+
+// State is that of a connection (RFC 9293, 3.3.2). Who listens has no connection yet.
+type State uint8
+
+// States. A connection that is Closed has nothing to send or to wait for any more.
+const (
+	Closed State = iota
+	SynSent
+	SynReceived
+	Established
+	FinWait1
+	FinWait2
+	CloseWait
+	Closing
+	LastAck
+	TimeWait
+)
+
+// Events are what an input or a time-out changed for who uses the connection.
+type Events uint8
+
+const (
+	// Connected: both sides know of the connection.
+	Connected Events = 1 << iota
+	// Ended: the peer sends no more.
+	Ended
+	// Refused: the peer does not want the connection.
+	Refused
+	// Reset: the peer broke the connection.
+	Reset
+	// TimedOut: the peer does not answer any more.
+	TimedOut
+	// Confirmed: everything that was sent, the end included, has arrived.
+	Confirmed
+)
+
+const (
+	milli  = 1_000_000
+	second = 1000 * milli
+
+	minRTO         = 200 * milli
+	maxRTO         = 120 * second
+	firstRTO       = 1 * second
+	delayedAck     = 40 * milli
+	timeWait       = 60 * second
+	mostRetries    = 15
+	mostSynRetries = 6
+
+	mostHalfOpenRetries = 4
+
+	// DefaultMSS is what a peer takes that does not say it.
+	DefaultMSS    = 536
+	minMSS        = 88
+	optionTSBytes = 12
+
+	// BufferSize is how much data each direction of a connection holds.
+	BufferSize = 64 << 10
+	mostWindow = 65535
+	mostHeld   = 4
+)
+
+// Conn is the state of a connection. The zero value is closed.
+type Conn struct {
+	state   State
+	closing bool // no more will be written
+	finSent bool
+	scaleOK bool
+	tsOK    bool
+	sackOK  bool
+	ackNow  bool
+	force   bool // send one byte although the window is shut
+	probe   bool // send a keep-alive
+	resend  bool // send the first segment again
+	endHeld bool // the peer's end arrived, and is at heldEnd
+
+	// NoDelay sends small segments at once (TCP_NODELAY); Cork only full ones (TCP_CORK).
+	NoDelay, Cork bool
+
+	sndScale  uint8
+	dupAcks   uint8
+	retries   uint8
+	probes    uint8
+	recovery  bool
+	timing    bool
+	challenge uint8 // how many challenges were sent in this second
+
+	mss          uint32 // largest segment to send
+	ownMSS       uint32
+	iss          Seq
+	una, nxt     Seq // SND.UNA, SND.NXT
+	max          Seq // the highest that was ever sent
+	wl1, wl2     Seq
+	sndWnd       uint32
+	mostWnd      uint32 // the largest that the peer offered
+	queued       uint32 // bytes to send and not acknowledged
+	cwnd         uint32
+	ssthresh     uint32
+	recover      Seq
+	rcvNxt       Seq
+	rcvAdv       Seq    // right edge of the window that the peer knows
+	buffered     uint32 // bytes that nobody read yet
+	tsRecent     uint32
+	lastAck      Seq // the last that was sent
+	timedSeq     Seq
+	held         [mostHeld]Range // data that arrived out of order
+	numHeld      uint8
+	heldEnd      Seq
+	challengedAt uint32 // in seconds
+
+	srtt, rttvar, rto uint64
+	timedAt           uint64
+	lastSent          uint64
+	lastHeard         uint64
+
+	retransmitAt, ackAt, endAt, keepAt uint64 // 0: not set
+
+	// KeepIdle, KeepInterval and KeepCount are TCP_KEEPIDLE and so on; an idle time of 0 switches keep-alive off. Nanoseconds.
+	KeepIdle, KeepInterval uint64
+	KeepCount              uint8
+	// UserTimeout is TCP_USER_TIMEOUT: how long data may stay unacknowledged; 0: the number of retries decides.
+	UserTimeout uint64
+}
+
+// Connect begins a connection: the next segment is its SYN. mss is the largest segment that may arrive.
+func (c *Conn) Connect(iss Seq, mss uint32) {
+	c.begin(iss, mss)
+	c.state = SynSent
+	c.tsOK, c.scaleOK, c.sackOK = true, true, true
+}
+
+// Accept begins a connection that s, a SYN, asks for.
+func (c *Conn) Accept(s *Segment, iss Seq, mss uint32, now uint64) {
+	c.begin(iss, mss)
+	c.state = SynReceived
+	c.tsOK, c.scaleOK, c.sackOK = s.HasTS, s.HasScale, s.SACKOK
+	c.takeSYN(s, now)
+}
+
+func (c *Conn) begin(iss Seq, mss uint32) {
+	*c = Conn{iss: iss, una: iss, nxt: iss, max: iss, ownMSS: mss, mss: min(mss, DefaultMSS), recover: iss, rto: firstRTO, ssthresh: 1 << 30}
+}
+
+// takeSYN notes what the peer's SYN says.
+func (c *Conn) takeSYN(s *Segment, now uint64) {
+	c.rcvNxt = s.Seq + 1
+	c.rcvAdv = c.rcvNxt
+	c.lastAck = c.rcvNxt
+	c.tsOK = c.tsOK && s.HasTS
+	c.scaleOK = c.scaleOK && s.HasScale
+	c.sackOK = c.sackOK && s.SACKOK
+	if c.tsOK {
+		c.tsRecent = s.TSVal
+	}
+	if c.scaleOK {
+		c.sndScale = s.Scale
+	}
+	mss := uint32(s.MSS)
+	if mss == 0 {
+		mss = DefaultMSS
+	}
+	c.setMSS(min(mss, c.ownMSS))
+	c.sndWnd, c.wl1, c.wl2 = uint32(s.Window), s.Seq, s.Ack
+	c.mostWnd = c.sndWnd
+	c.lastHeard = now
+}
+
+func (c *Conn) setMSS(mss uint32) {
+	c.mss = max(mss, minMSS)
+	if c.tsOK {
+		c.mss -= optionTSBytes
+	}
+	c.cwnd = min(10*c.mss, max(2*c.mss, 14600)) // RFC 6928
+}
+
+// LimitMSS is what a router says who cannot pass on longer packets: a segment with its headers must fit mtu bytes.
+func (c *Conn) LimitMSS(mtu uint32) {
+	mss := max(mtu, 296) - IPv4Len - TCPLen
+	if mss < c.ownMSS {
+		c.ownMSS = mss
+		old := c.cwnd
+		if c.mss > mss-optionTSBytes {
+			c.setMSS(mss)
+			c.cwnd = min(c.cwnd, old)
+			c.resend = c.inFlight() != 0
+		}
+	}
+}
+
+// State is the state.
+func (c *Conn) State() State { return c.state }
+
+// synchronized tells whether the peer's sequence numbers are known and its SYN is acknowledged.
+func (c *Conn) synchronized() bool { return c.state >= Established }
+
+func (c *Conn) inFlight() uint32 { return uint32(c.nxt - c.una) }
+
+// Room is how many bytes can be written.
+func (c *Conn) Room() uint32 {
+	if c.closing {
+		return 0
+	}
+	return BufferSize - c.queued
+}
+
+// Queued is how many bytes were written and are not acknowledged.
+func (c *Conn) Queued() uint32 { return c.queued }
+
+// Write says that n more bytes are to be sent, for which there is room.
+func (c *Conn) Write(n uint32) { c.queued += n }
+
+// Read says that n bytes more were read by whom they are for. True: the peer should hear of the room.
+func (c *Conn) Read(n uint32) bool {
+	c.buffered -= n
+	if c.state != Established && c.state != FinWait1 && c.state != FinWait2 {
+		return false
+	}
+	// RFC 1122, 4.2.3.3: a window grows by a large step or not at all.
+	if growth := uint32(c.rcvNxt + Seq(c.window()) - c.rcvAdv); growth >= min(BufferSize/2, 2*c.ownMSS) {
+		c.ackNow = true
+		return true
+	}
+	return false
+}
+
+// window is what may be received beyond rcvNxt.
+func (c *Conn) window() uint32 { return mostWindow - min(c.buffered, mostWindow) }
+
+// Close says that nothing more will be written: the end is sent behind what is queued.
+func (c *Conn) Close() {
+	if c.closing {
+		return
+	}
+	c.closing = true
+	switch c.state {
+	case SynSent:
+		c.stop()
+	case Established:
+		c.state = FinWait1
+	case CloseWait:
+		c.state = LastAck
+	}
+}
+
+// Orphan says that nobody will read any more; a peer that does not end its side is waited for only so long.
+func (c *Conn) Orphan(now uint64) {
+	c.KeepIdle = 0
+	c.keepAt = 0
+	if c.state == FinWait2 && c.endAt == 0 {
+		c.endAt = now + timeWait
+	}
+	if c.UserTimeout == 0 {
+		c.UserTimeout = timeWait
+	}
+}
+
+// Abort ends the connection. True: s is the reset to be sent.
+func (c *Conn) Abort(s *Segment) bool {
+	tell := c.state != Closed && c.state != SynSent && c.state != TimeWait
+	*s = Segment{Seq: c.nxt, Ack: c.rcvNxt, Flags: RST | ACK}
+	c.stop()
+	return tell
+}
+
+func (c *Conn) stop() {
+	c.state = Closed
+	c.retransmitAt, c.ackAt, c.endAt, c.keepAt = 0, 0, 0, 0
+	c.ackNow, c.force, c.probe, c.resend = false, false, false, false
+	c.queued = 0
+}
+
+// Holds tells whether data lie beyond what can be read, in the same buffer.
+func (c *Conn) Holds() bool { return c.numHeld != 0 }
+
+// Reusable tells whether s, a SYN, may begin a new connection in place of this one, which waits for its time to end (RFC 1122,
+// 4.2.2.13).
+func (c *Conn) Reusable(s *Segment) bool {
+	if c.state != TimeWait || s.Flags&(SYN|ACK|RST) != SYN {
+		return false
+	}
+	return s.Seq.after(c.rcvNxt) || c.tsOK && s.HasTS && int32(s.TSVal-c.tsRecent) > 0
+}
