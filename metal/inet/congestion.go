@@ -27,7 +27,36 @@ func (c *Conn) sample(rtt uint64) {
 		c.rttvar += uint64(d)/4 - c.rttvar/4
 		c.srtt += rtt/8 - c.srtt/8
 	}
-	c.rto = min(max(c.srtt+4*c.rttvar, minRTO), maxRTO)
+	c.setRTO()
+}
+
+// setRTO makes the time to wait what was measured, without backing off.
+func (c *Conn) setRTO() {
+	c.rto = firstRTO
+	if c.srtt != 0 {
+		c.rto = min(max(c.srtt+4*c.rttvar, minRTO), maxRTO)
+	}
+}
+
+// mostCongestionWindow is more than fits the buffer, so that it limits nothing.
+const mostCongestionWindow = 1 << 20
+
+// initialWindow is that of RFC 6928.
+func initialWindow(mss uint32) uint32 { return min(10*mss, max(2*mss, 14600)) }
+
+// congestionWindow is how much may be on the way. The first two duplicate acknowledgements say that segments left (RFC 3042).
+func (c *Conn) congestionWindow() uint32 {
+	if c.recovery {
+		return c.cwnd
+	}
+	return c.cwnd + min(uint32(c.dupAcks), 2)*c.mss
+}
+
+// restartIdle forgets what the path could take when nothing was sent for a while (RFC 5681, 4.1).
+func (c *Conn) restartIdle(now uint64) {
+	if c.max == c.una && c.queued != 0 && now-c.lastSent > c.rto {
+		c.cwnd = min(c.cwnd, initialWindow(c.mss))
+	}
 }
 
 // openWindow is what an acknowledgement of n sequence numbers does to the congestion window; una has moved.
@@ -45,20 +74,19 @@ func (c *Conn) openWindow(n uint32) {
 		c.cwnd += c.mss
 		return
 	}
-	const most = 1 << 20
-	if c.cwnd >= most {
+	if c.cwnd >= mostCongestionWindow {
 		return
 	}
 	if c.cwnd < c.ssthresh {
 		c.cwnd += min(n, 2*c.mss)
-	} else {
-		c.cwnd += max(c.mss*c.mss/c.cwnd, 1)
+	} else { // bytes are counted: who splits acknowledgements gains nothing
+		c.cwnd += max(uint32(uint64(c.mss)*uint64(min(n, 2*c.mss))/uint64(c.cwnd)), 1)
 	}
 }
 
 // duplicateAck counts acknowledgements that tell of segments beyond a gap.
 func (c *Conn) duplicateAck(s *Segment) {
-	if s.Len != 0 || s.Flags&FIN != 0 || c.max == c.una || uint32(s.Window)<<c.sndScale != c.sndWnd {
+	if s.Len != 0 || s.Flags&FIN != 0 || c.max == c.una || c.sndWnd == 0 || uint32(s.Window)<<c.sndScale != c.sndWnd {
 		return
 	}
 	if c.dupAcks < 255 {
@@ -66,8 +94,8 @@ func (c *Conn) duplicateAck(s *Segment) {
 	}
 	switch {
 	case c.recovery:
-		c.cwnd = min(c.cwnd+c.mss, 1<<20)
-	case c.dupAcks == 3 && c.una.after(c.recover-1):
+		c.cwnd = min(c.cwnd+c.mss, mostCongestionWindow)
+	case c.dupAcks == 3 && c.una.after(c.recover):
 		c.halve()
 		c.recovery = true
 		c.recover = c.max
@@ -75,6 +103,14 @@ func (c *Conn) duplicateAck(s *Segment) {
 		c.resend = true
 		c.timing = false
 	}
+}
+
+// endRecovery is for what is sent again from the first on: what comes back of it says nothing of new losses (RFC 6582, 3.2).
+func (c *Conn) endRecovery() {
+	c.recovery = false
+	c.recover = c.max
+	c.dupAcks = 0
+	c.timing = false
 }
 
 func (c *Conn) halve() { c.ssthresh = max(uint32(c.max-c.una)/2, 2*c.mss) }

@@ -73,6 +73,7 @@ type Conn struct {
 	probe   bool // send a keep-alive
 	resend  bool // send the first segment again
 	endHeld bool // the peer's end arrived, and is at heldEnd
+	orphan  bool // nobody reads any more
 
 	// NoDelay sends small segments at once (TCP_NODELAY); Cork only full ones (TCP_CORK).
 	NoDelay, Cork bool
@@ -103,6 +104,7 @@ type Conn struct {
 	tsRecent     uint32
 	lastAck      Seq // the last that was sent
 	timedSeq     Seq
+	small        Seq             // behind the last segment that was not full
 	held         [mostHeld]Range // data that arrived out of order
 	numHeld      uint8
 	heldEnd      Seq
@@ -112,13 +114,16 @@ type Conn struct {
 	timedAt           uint64
 	lastSent          uint64
 	lastHeard         uint64
+	tsRecentAt        uint64
+	progressAt        uint64 // since when the first of what is unacknowledged is waited for
 
 	retransmitAt, ackAt, endAt, keepAt uint64 // 0: not set
 
 	// KeepIdle, KeepInterval and KeepCount are TCP_KEEPIDLE and so on; an idle time of 0 switches keep-alive off. Nanoseconds.
 	KeepIdle, KeepInterval uint64
 	KeepCount              uint8
-	// UserTimeout is TCP_USER_TIMEOUT: how long data may stay unacknowledged; 0: the number of retries decides.
+	// UserTimeout is TCP_USER_TIMEOUT: how long data may stay unacknowledged, or unsent because the peer's window is shut; 0: the
+	// number of retries without any answer decides.
 	UserTimeout uint64
 }
 
@@ -138,7 +143,7 @@ func (c *Conn) Accept(s *Segment, iss Seq, mss uint32, now uint64) {
 }
 
 func (c *Conn) begin(iss Seq, mss uint32) {
-	*c = Conn{iss: iss, una: iss, nxt: iss, max: iss, ownMSS: mss, mss: min(mss, DefaultMSS), recover: iss, rto: firstRTO, ssthresh: 1 << 30}
+	*c = Conn{iss: iss, una: iss, nxt: iss, max: iss, ownMSS: mss, mss: min(mss, DefaultMSS), recover: iss, small: iss, rto: firstRTO, ssthresh: 1 << 30}
 }
 
 // takeSYN notes what the peer's SYN says.
@@ -150,7 +155,7 @@ func (c *Conn) takeSYN(s *Segment, now uint64) {
 	c.scaleOK = c.scaleOK && s.HasScale
 	c.sackOK = c.sackOK && s.SACKOK
 	if c.tsOK {
-		c.tsRecent = s.TSVal
+		c.tsRecent, c.tsRecentAt = s.TSVal, now
 	}
 	if c.scaleOK {
 		c.sndScale = s.Scale
@@ -170,21 +175,34 @@ func (c *Conn) setMSS(mss uint32) {
 	if c.tsOK {
 		c.mss -= optionTSBytes
 	}
-	c.cwnd = min(10*c.mss, max(2*c.mss, 14600)) // RFC 6928
+	c.cwnd = initialWindow(c.mss)
 }
 
-// LimitMSS is what a router says who cannot pass on longer packets: a segment with its headers must fit mtu bytes.
+// LimitMSS is what a router says who cannot pass on longer packets: a segment with its headers must fit mtu bytes, of which the
+// header of IPv4 is counted (for IPv6, 20 less is to be given). Who may say so, InFlight tells.
 func (c *Conn) LimitMSS(mtu uint32) {
 	mss := max(mtu, 296) - IPv4Len - TCPLen
-	if mss < c.ownMSS {
-		c.ownMSS = mss
-		old := c.cwnd
-		if c.mss > mss-optionTSBytes {
-			c.setMSS(mss)
-			c.cwnd = min(c.cwnd, old)
-			c.resend = c.inFlight() != 0
-		}
+	if mss >= c.ownMSS {
+		return
 	}
+	c.ownMSS = mss
+	if c.tsOK {
+		mss -= optionTSBytes
+	}
+	if mss >= c.mss {
+		return
+	}
+	c.mss = mss
+	c.cwnd = min(c.cwnd, initialWindow(mss))
+	if c.synchronized() && c.max != c.una { // all of it may have been too long
+		c.nxt = c.una
+		c.endRecovery()
+	}
+}
+
+// InFlight tells whether seq was sent and is not acknowledged. What an ICMP message quotes must be: others are forged (RFC 5927).
+func (c *Conn) InFlight(seq Seq) bool {
+	return c.state != Closed && !seq.before(c.una) && seq.before(c.max)
 }
 
 // State is the state.
@@ -215,7 +233,6 @@ func (c *Conn) Read(n uint32) bool {
 	if c.state != Established && c.state != FinWait1 && c.state != FinWait2 {
 		return false
 	}
-	// RFC 1122, 4.2.3.3: a window grows by a large step or not at all.
 	if growth := uint32(c.rcvNxt + Seq(c.window()) - c.rcvAdv); growth >= min(BufferSize/2, 2*c.ownMSS) {
 		c.ackNow = true
 		return true
@@ -242,8 +259,10 @@ func (c *Conn) Close() {
 	}
 }
 
-// Orphan says that nobody will read any more; a peer that does not end its side is waited for only so long.
+// Orphan says that nobody will read any more: data that come are answered by a reset, and a peer that makes no progress, or does
+// not end its side, is waited for only so long.
 func (c *Conn) Orphan(now uint64) {
+	c.orphan = true
 	c.KeepIdle = 0
 	c.keepAt = 0
 	if c.state == FinWait2 && c.endAt == 0 {
@@ -252,31 +271,47 @@ func (c *Conn) Orphan(now uint64) {
 	if c.UserTimeout == 0 {
 		c.UserTimeout = timeWait
 	}
+	c.progressAt = now
+	if c.retransmitAt > now+c.UserTimeout {
+		c.retransmitAt = now + c.UserTimeout
+	}
 }
 
 // Abort ends the connection. True: s is the reset to be sent.
 func (c *Conn) Abort(s *Segment) bool {
 	tell := c.state != Closed && c.state != SynSent && c.state != TimeWait
-	*s = Segment{Seq: c.nxt, Ack: c.rcvNxt, Flags: RST | ACK}
+	*s = Segment{Seq: c.bareSeq(), Ack: c.rcvNxt, Flags: RST | ACK}
 	c.stop()
 	return tell
+}
+
+// bareSeq is the sequence number of a segment that takes none. What was sent before counts, also when it is being sent again; but
+// the peer must find it in its window.
+func (c *Conn) bareSeq() Seq {
+	if edge := c.una + Seq(c.sndWnd); c.synchronized() && c.max.after(edge) {
+		return edge
+	}
+	return c.max
 }
 
 func (c *Conn) stop() {
 	c.state = Closed
 	c.retransmitAt, c.ackAt, c.endAt, c.keepAt = 0, 0, 0, 0
-	c.ackNow, c.force, c.probe, c.resend = false, false, false, false
-	c.queued = 0
+	c.ackNow, c.force, c.probe, c.resend, c.endHeld = false, false, false, false, false
+	c.queued, c.numHeld = 0, 0
 }
 
 // Holds tells whether data lie beyond what can be read, in the same buffer.
 func (c *Conn) Holds() bool { return c.numHeld != 0 }
 
 // Reusable tells whether s, a SYN, may begin a new connection in place of this one, which waits for its time to end (RFC 1122,
-// 4.2.2.13).
+// 4.2.2.13, and RFC 6191).
 func (c *Conn) Reusable(s *Segment) bool {
 	if c.state != TimeWait || s.Flags&(SYN|ACK|RST) != SYN {
 		return false
 	}
-	return s.Seq.after(c.rcvNxt) || c.tsOK && s.HasTS && int32(s.TSVal-c.tsRecent) > 0
+	if c.tsOK && s.HasTS && s.TSVal != c.tsRecent {
+		return int32(s.TSVal-c.tsRecent) > 0
+	}
+	return s.Seq.after(c.rcvNxt)
 }

@@ -1,9 +1,17 @@
 package inet
 
 // Place says where the data of s belong that can be taken: n bytes of them, from skip on, lie at distance behind what can be
-// read already. They must be stored there before Input; who cannot store all of them shortens s.
+// read already. They must be stored there before Input; who cannot store all of them calls s.Shorten first.
 func (c *Conn) Place(s *Segment) (skip, distance, n uint32) {
-	if s.Len == 0 || c.state < SynReceived || c.state > FinWait2 || s.Flags&(SYN|RST) != 0 {
+	if s.Len == 0 || s.Flags&(SYN|RST|ACK) != ACK || c.orphan || c.tsOK && !(s.HasTS && c.recent(s)) || !c.ackable(s.Ack) {
+		return 0, 0, 0
+	}
+	return c.place(s)
+}
+
+// place is Place for a segment that is not forged, as far as can be told.
+func (c *Conn) place(s *Segment) (skip, distance, n uint32) {
+	if c.state < SynReceived || c.state > FinWait2 {
 		return 0, 0, 0
 	}
 	if d := int32(c.rcvNxt - s.Seq); d > 0 {
@@ -14,10 +22,22 @@ func (c *Conn) Place(s *Segment) (skip, distance, n uint32) {
 	} else {
 		distance = uint32(-d)
 	}
-	if w := c.window(); distance < w {
+	w := c.window()
+	if c.endHeld { // nothing is behind the end
+		w = min(w, uint32(c.heldEnd-c.rcvNxt))
+	}
+	if distance < w {
 		n = min(s.Len-skip, w-distance)
 	}
 	return skip, distance, n
+}
+
+// Shorten leaves the first n bytes of data to s. The end, if s has it, is not next to them any more.
+func (s *Segment) Shorten(n uint32) {
+	if n < s.Len {
+		s.Len = n
+		s.Flags &^= FIN
+	}
 }
 
 // Outcome is what a segment did.
@@ -28,32 +48,27 @@ type Outcome struct {
 	Answer bool   // the segment itself was turned into a reset to be sent
 }
 
-// Input takes a segment of the connection. What is to be sent afterwards, Next tells.
+// Input takes a segment of the connection. What is to be sent afterwards, Next tells. The connection may be Closed afterwards,
+// also without an event.
 func (c *Conn) Input(s *Segment, now uint64, o *Outcome) {
 	*o = Outcome{}
-	if c.state == SynSent {
+	switch {
+	case c.state == SynSent:
 		c.inputSynSent(s, now, o)
 		return
-	}
-	if c.state == Closed {
+	case c.state == Closed:
 		o.Answer = s.Refusal()
 		return
+	case c.state == SynReceived && s.Flags&(SYN|RST) == SYN && !c.crossed(s):
+		c.nxt = c.una // its SYN again: ours may have been lost
+		c.timing = false
+		return
 	}
-	if c.tsOK && s.HasTS && int32(s.TSVal-c.tsRecent) < 0 && s.Flags&RST == 0 && c.state != SynReceived { // RFC 7323, 5.3
-		c.ackNow = true
+	if c.tsOK && s.Flags&RST == 0 && !c.timely(s, now) {
 		return
 	}
 	if !c.acceptable(s) {
-		if s.Flags&RST == 0 {
-			if c.state == SynReceived && s.Flags&SYN != 0 {
-				c.nxt = c.una // its SYN again: ours may have been lost
-				return
-			}
-			if c.state == TimeWait && s.Flags&FIN != 0 {
-				c.endAt = now + timeWait
-			}
-			c.ackNow = true
-		}
+		c.unacceptable(s, now)
 		return
 	}
 	if s.Flags&RST != 0 {
@@ -64,37 +79,74 @@ func (c *Conn) Input(s *Segment, now uint64, o *Outcome) {
 		c.challengeAck(now)
 		return
 	}
-	if s.Flags&ACK == 0 {
+	if s.Flags&ACK == 0 || !c.inputAck(s, now, o) {
 		return
 	}
-	c.lastHeard = now
-	c.probes = 0
-	if c.keepAt != 0 {
-		c.keepAt = now + c.KeepIdle
-	}
-	if c.tsOK && s.HasTS && !s.Seq.after(c.lastAck) {
-		c.tsRecent = s.TSVal
-	}
-	if !c.inputAck(s, now, o) {
-		return
-	}
+	c.heard(s, now)
 	c.inputData(s, now, o)
+}
+
+// crossed tells whether s is the SYN of a peer that asked at the same time, with the acknowledgement of ours. It is made the
+// acknowledgement alone.
+func (c *Conn) crossed(s *Segment) bool {
+	if s.Flags&ACK == 0 || s.Seq+1 != c.rcvNxt || !c.ackable(s.Ack) {
+		return false
+	}
+	s.Flags &^= SYN | FIN
+	s.Seq++
+	s.Len = 0
+	s.Window >>= c.sndScale // that of a SYN is not scaled
+	return true
+}
+
+// recent tells whether the timestamp of s is not older than what was seen (RFC 7323, 5.3).
+func (c *Conn) recent(s *Segment) bool { return int32(s.TSVal-c.tsRecent) >= 0 }
+
+// timely is the test for segments of a former round of sequence numbers.
+func (c *Conn) timely(s *Segment, now uint64) bool {
+	const days = 24 * 60 * 60 * second
+	switch {
+	case !s.HasTS: // RFC 7323, 3.2; but who begins anew may do without
+		return s.Flags&SYN != 0
+	case c.recent(s):
+		return true
+	case now-c.tsRecentAt > 24*days:
+		// What is remembered says nothing any more. Place knows no time and took no data; they come again.
+		s.Shorten(0)
+		return true
+	}
+	c.unacceptable(s, now)
+	return false
 }
 
 // acceptable is the test of RFC 9293, 3.10.7.4.
 func (c *Conn) acceptable(s *Segment) bool {
 	n, w := s.length(), Seq(c.window())
-	first := !s.Seq.before(c.rcvNxt) && s.Seq.before(c.rcvNxt+w)
-	switch {
-	case n == 0 && w == 0:
-		return s.Seq == c.rcvNxt
-	case n == 0:
-		return first
-	case w == 0:
+	if n == 0 {
+		// The peer may have filled the window with what was lost: the edge counts too.
+		return !s.Seq.before(c.rcvNxt) && !s.Seq.after(c.rcvNxt+w)
+	}
+	if w == 0 {
 		return s.Seq == c.rcvNxt && s.Flags&ACK != 0 // its acknowledgement is taken, its data are not
 	}
+	first := !s.Seq.before(c.rcvNxt) && s.Seq.before(c.rcvNxt+w)
 	last := s.Seq + n - 1
 	return first || !last.before(c.rcvNxt) && last.before(c.rcvNxt+w) || s.Seq.before(c.rcvNxt) && last.after(c.rcvNxt)
+}
+
+// unacceptable tells the peer what is waited for.
+func (c *Conn) unacceptable(s *Segment, now uint64) {
+	if s.Flags&RST != 0 {
+		return
+	}
+	if c.state == TimeWait && s.Flags&FIN != 0 {
+		c.endAt = now + timeWait
+	}
+	if s.Len == 0 && s.Flags&FIN == 0 { // acknowledgements must not answer each other without end
+		c.challengeAck(now)
+		return
+	}
+	c.ackNow = true
 }
 
 func (c *Conn) inputSynSent(s *Segment, now uint64, o *Outcome) {
@@ -116,10 +168,11 @@ func (c *Conn) inputSynSent(s *Segment, now uint64, o *Outcome) {
 	if s.Flags&ACK == 0 { // both asked at the same time
 		c.state = SynReceived
 		c.nxt = c.iss
+		c.timing = false
 		return
 	}
 	c.measure(s, now)
-	c.una = s.Ack
+	c.una, c.nxt = s.Ack, s.Ack
 	c.establish(now)
 	c.ackNow = true
 	o.Events = Connected
@@ -130,8 +183,12 @@ func (c *Conn) establish(now uint64) {
 	if c.closing {
 		c.state = FinWait1
 	}
+	if c.retries > 1 { // RFC 6928: who loses its SYNs begins slowly
+		c.cwnd = c.mss
+	}
 	c.retries = 0
 	c.retransmitAt = 0
+	c.timing = false
 	if c.KeepIdle != 0 {
 		c.keepAt = now + c.KeepIdle
 	}
@@ -160,17 +217,27 @@ func (c *Conn) challengeAck(now uint64) {
 	}
 }
 
+// ackable tells whether a can be an acknowledgement of what was sent (RFC 5961, 5.2).
+func (c *Conn) ackable(a Seq) bool {
+	if c.state == SynReceived {
+		return a.after(c.iss) && !a.after(c.max)
+	}
+	return !a.after(c.max) && !a.before(c.una-Seq(max(c.mostWnd, mostWindow)))
+}
+
 // inputAck takes the acknowledgement and the window. False: the segment is of no further use.
 func (c *Conn) inputAck(s *Segment, now uint64, o *Outcome) bool {
-	if c.state == SynReceived {
-		if !s.Ack.after(c.iss) || s.Ack.after(c.max) {
+	if !c.ackable(s.Ack) {
+		if c.state == SynReceived {
 			o.Answer = s.Refusal()
-			return false
+		} else {
+			c.challengeAck(now)
 		}
+		return false
+	}
+	if c.state == SynReceived {
 		c.una++ // the SYN
-		if c.nxt.before(c.una) {
-			c.nxt = c.una
-		}
+		c.nxt = c.una
 		c.measure(s, now)
 		c.establish(now)
 		c.wl1, c.wl2 = s.Seq, s.Ack
@@ -178,16 +245,12 @@ func (c *Conn) inputAck(s *Segment, now uint64, o *Outcome) bool {
 		o.Events |= Connected
 	}
 	switch {
-	case s.Ack.after(c.max):
-		c.challengeAck(now)
-		return false
-	case s.Ack.before(c.una - Seq(max(c.mostWnd, mostWindow))): // RFC 5961, 5.2
-		c.challengeAck(now)
-		return false
-	case s.Ack.after(c.una):
-		c.acknowledged(s, now, o)
+	case s.Ack.before(c.una): // late: its window is too
+		return true
 	case s.Ack == c.una:
 		c.duplicateAck(s)
+	default:
+		c.acknowledged(s, now, o)
 	}
 	if c.wl1.before(s.Seq) || c.wl1 == s.Seq && !c.wl2.after(s.Ack) {
 		c.setWindow(s)
@@ -197,9 +260,18 @@ func (c *Conn) inputAck(s *Segment, now uint64, o *Outcome) bool {
 }
 
 func (c *Conn) setWindow(s *Segment) {
+	shut := c.sndWnd == 0
 	c.sndWnd = uint32(s.Window) << c.sndScale
 	c.mostWnd = max(c.mostWnd, c.sndWnd)
-	if c.sndWnd != 0 && c.inFlight() == 0 {
+	if c.sndWnd == 0 {
+		return
+	}
+	if shut { // it took nothing of what asked for room, and that the answers came late does not count
+		c.nxt = c.una
+		c.timing = false
+		c.setRTO()
+	}
+	if shut || c.max == c.una {
 		c.retransmitAt = 0
 		c.retries = 0
 	}
@@ -216,10 +288,12 @@ func (c *Conn) acknowledged(s *Segment, now uint64, o *Outcome) {
 		c.nxt = c.una
 	}
 	c.retries = 0
+	c.force = false
+	c.progressAt = now
 	c.openWindow(n)
 	c.retransmitAt = 0
 	if c.max != c.una {
-		c.retransmitAt = now + c.rto
+		c.arm(now)
 	}
 	if c.finSent && n > data {
 		c.finAcked(now, o)
@@ -232,7 +306,7 @@ func (c *Conn) finAcked(now uint64, o *Outcome) {
 	switch c.state {
 	case FinWait1:
 		c.state = FinWait2
-		if c.UserTimeout != 0 && c.KeepIdle == 0 { // nobody is there who would wait for more
+		if c.orphan {
 			c.endAt = now + timeWait
 		}
 	case Closing:
@@ -248,113 +322,17 @@ func (c *Conn) enterTimeWait(now uint64) {
 	c.endAt = now + timeWait
 }
 
-// inputData takes the data and the end, which Place has found a place for.
-func (c *Conn) inputData(s *Segment, now uint64, o *Outcome) {
-	if s.Len == 0 && s.Flags&FIN == 0 {
-		return
+// heard notes that the peer is there.
+func (c *Conn) heard(s *Segment, now uint64) {
+	c.lastHeard = now
+	c.probes = 0
+	if c.keepAt != 0 {
+		c.keepAt = now + c.KeepIdle
 	}
-	if c.state != Established && c.state != FinWait1 && c.state != FinWait2 {
-		c.ackNow = true
-		return
+	if c.sndWnd == 0 { // RFC 9293, 3.8.6.1: who answers is waited for
+		c.retries = 0
 	}
-	_, distance, n := c.Place(s)
-	if s.Flags&FIN != 0 {
-		c.endHeld, c.heldEnd = true, s.Seq+Seq(s.Len)
-	}
-	if distance != 0 {
-		if n != 0 {
-			c.hold(Range{c.rcvNxt + Seq(distance), c.rcvNxt + Seq(distance+n)})
-		}
-		c.ackNow = true
-		return
-	}
-	from := c.rcvNxt
-	c.rcvNxt += Seq(n)
-	if c.numHeld != 0 {
-		c.joinHeld()
-		c.ackNow = true
-	}
-	o.Arrive = uint32(c.rcvNxt - from)
-	c.buffered += o.Arrive
-	if c.endHeld && c.heldEnd == c.rcvNxt {
-		c.rcvNxt++
-		c.takeEnd(now, o)
-		return
-	}
-	if n == 0 { // nothing new, or no room
-		c.ackNow = true
-		return
-	}
-	c.delayAck(now)
-}
-
-// delayAck lets an acknowledgement wait for data to go with, but every second full segment is acknowledged (RFC 5681, 4.2).
-func (c *Conn) delayAck(now uint64) {
-	if uint32(c.rcvNxt-c.lastAck) >= 2*c.mss {
-		c.ackNow = true
-	} else if c.ackAt == 0 {
-		c.ackAt = now + delayedAck
-	}
-}
-
-func (c *Conn) takeEnd(now uint64, o *Outcome) {
-	c.ackNow = true
-	c.numHeld = 0
-	o.Events |= Ended
-	switch c.state {
-	case Established:
-		c.state = CloseWait
-	case FinWait1:
-		c.state = Closing
-	case FinWait2:
-		c.enterTimeWait(now)
-	}
-}
-
-// hold notes that data were stored beyond a gap. When there are too many gaps the data are forgotten, and come again.
-func (c *Conn) hold(r Range) {
-	for i := uint8(0); i < c.numHeld; {
-		h := c.held[i]
-		if r.To.before(h.From) || h.To.before(r.From) {
-			i++
-			continue
-		}
-		if h.From.before(r.From) {
-			r.From = h.From
-		}
-		if h.To.after(r.To) {
-			r.To = h.To
-		}
-		c.numHeld--
-		c.held[i] = c.held[c.numHeld]
-	}
-	if c.numHeld == mostHeld {
-		return
-	}
-	// The latest comes first, as RFC 2018 wants it reported.
-	for i := c.numHeld; i > 0; i-- {
-		c.held[i] = c.held[i-1]
-	}
-	c.held[0] = r
-	c.numHeld++
-}
-
-// joinHeld moves rcvNxt over what was held and is not beyond a gap any more.
-func (c *Conn) joinHeld() {
-	for again := true; again; {
-		again = false
-		for i := uint8(0); i < c.numHeld; i++ {
-			h := c.held[i]
-			if h.From.after(c.rcvNxt) {
-				continue
-			}
-			if h.To.after(c.rcvNxt) {
-				c.rcvNxt = h.To
-			}
-			c.numHeld--
-			c.held[i] = c.held[c.numHeld]
-			again = true
-			break
-		}
+	if c.tsOK && s.HasTS && !s.Seq.after(c.lastAck) {
+		c.tsRecent, c.tsRecentAt = s.TSVal, now
 	}
 }

@@ -15,50 +15,79 @@ func (c *Conn) Next(s *Segment, now uint64) bool {
 	}
 	if c.resend {
 		c.resend = false
-		if c.max != c.una {
+		if c.max != c.una && c.sndWnd != 0 {
 			c.nextAgain(s, now)
 			return true
 		}
 	}
+	c.restartIdle(now)
 	offset := c.inFlight()
 	n := uint32(0)
 	if offset <= c.queued {
 		n = c.sendable(offset)
 	}
-	fin := c.closing && !c.Cork && offset <= c.queued && offset+n == c.queued && c.nxt == c.una+Seq(offset) && (n != 0 || c.mayEnd(offset))
-	if n == 0 && !fin && !c.ackNow && !c.probe {
+	// The end may go beyond the window: it is no data, and who has no room may still take it.
+	fin := c.closing && offset <= c.queued && offset+n == c.queued && c.state != FinWait2 && c.state != TimeWait
+	if n == 0 && !fin {
+		if c.nextBare(s, now) {
+			return true
+		}
 		c.watchWindow(offset, now)
 		return false
 	}
+	size := c.segmentSize()
 	c.fill(s, now)
 	s.Seq = c.nxt
 	if n != 0 {
 		s.Offset, s.Len = offset, n
 	}
-	if n == 0 && !fin {
-		if c.probe && !c.ackNow {
-			s.Seq = c.una - 1
-		}
-		c.probe = false
-		return true
-	}
 	if n != 0 && offset+n == c.queued {
 		s.Flags |= PSH
 	}
 	c.nxt += Seq(n)
+	if n != 0 && n < size {
+		c.small = c.nxt
+	}
 	if fin {
 		s.Flags |= FIN
 		c.finSent = true
 		c.nxt++
 	}
-	c.force = false
+	c.force, c.probe = false, false
 	c.sent(now)
 	return true
 }
 
-// mayEnd tells whether the end, alone, is to be sent: it was not yet, or is sent again.
-func (c *Conn) mayEnd(offset uint32) bool {
-	return c.state != FinWait2 && c.state != TimeWait && offset == c.queued
+// nextBare is an acknowledgement or a probe, without data.
+func (c *Conn) nextBare(s *Segment, now uint64) bool {
+	switch {
+	case c.ackNow:
+		c.fill(s, now)
+		s.Seq = c.bareSeq()
+	case c.probe:
+		c.probe = false
+		c.fill(s, now)
+		s.Seq = c.una - 1
+	default:
+		return false
+	}
+	return true
+}
+
+// segmentSize is how much data fits a segment, beside the selective acknowledgements that it will have (RFC 6691).
+func (c *Conn) segmentSize() uint32 {
+	if n := c.blocks(); n != 0 {
+		return c.mss - 4 - 8*n
+	}
+	return c.mss
+}
+
+// blocks is how many selective acknowledgements are to be sent.
+func (c *Conn) blocks() uint32 {
+	if !c.sackOK {
+		return 0
+	}
+	return uint32(min(c.numHeld, mostBlocks))
 }
 
 // sendable is how many bytes can be sent from offset on.
@@ -67,15 +96,16 @@ func (c *Conn) sendable(offset uint32) uint32 {
 	if left == 0 {
 		return 0
 	}
-	window := min(c.sndWnd, c.cwnd)
+	window := min(c.sndWnd, c.congestionWindow())
 	if window <= offset {
 		if c.force && offset == 0 {
 			return 1
 		}
 		return 0
 	}
-	n := min(left, window-offset, c.mss)
-	if n == c.mss || c.force {
+	size := c.segmentSize()
+	n := min(left, window-offset, size)
+	if n == size || c.force {
 		return n
 	}
 	again := c.nxt.before(c.max)
@@ -85,7 +115,8 @@ func (c *Conn) sendable(offset uint32) uint32 {
 	case c.closing, again:
 	case c.Cork:
 		return 0
-	case !c.NoDelay && offset != 0: // Nagle
+	case !c.NoDelay && offset != 0 && c.small.after(c.una) && !c.small.after(c.max):
+		// Nagle, with Minshall's change: only one segment that is not full is on the way.
 		return 0
 	}
 	return n
@@ -94,30 +125,39 @@ func (c *Conn) sendable(offset uint32) uint32 {
 // watchWindow sees to it that a shut window is asked about.
 func (c *Conn) watchWindow(offset uint32, now uint64) {
 	if c.queued != 0 && offset == 0 && c.retransmitAt == 0 {
-		c.retransmitAt = now + c.rto
+		if c.max == c.una {
+			c.progressAt = now
+		}
+		c.arm(now)
 	}
 }
 
 // fill is what all segments of an established connection have.
 func (c *Conn) fill(s *Segment, now uint64) {
-	*s = Segment{Ack: c.rcvNxt, Flags: ACK}
-	w := c.window()
-	s.Window = uint16(w)
-	if edge := c.rcvNxt + Seq(w); edge.after(c.rcvAdv) {
-		c.rcvAdv = edge
-	}
+	*s = Segment{Ack: c.rcvNxt, Flags: ACK, Window: c.offer()}
 	if c.tsOK {
 		s.HasTS, s.TSVal, s.TSEcr = true, uint32(now/milli), c.tsRecent
 	}
-	if c.sackOK && c.numHeld != 0 {
-		s.NumBlocks = int(min(c.numHeld, mostBlocks))
-		for i := range s.NumBlocks {
+	if n := c.blocks(); n != 0 {
+		s.NumBlocks = int(n)
+		for i := range n {
 			s.Blocks[i] = c.held[i]
 		}
 	}
 	c.lastAck = c.rcvNxt
 	c.ackNow = false
 	c.ackAt = 0
+}
+
+// offer is the window to be told. It grows by a large step or not at all (RFC 1122, 4.2.3.3).
+func (c *Conn) offer() uint16 {
+	w := c.window()
+	edge := c.rcvNxt + Seq(w)
+	if uint32(edge-c.rcvAdv) < min(BufferSize/2, c.ownMSS) && !c.rcvNxt.after(c.rcvAdv) {
+		return uint16(c.rcvAdv - c.rcvNxt)
+	}
+	c.rcvAdv = edge
+	return uint16(w)
 }
 
 func (c *Conn) nextSYN(s *Segment, now uint64) {
@@ -142,27 +182,32 @@ func (c *Conn) nextSYN(s *Segment, now uint64) {
 
 // nextAgain is the first segment that was not acknowledged.
 func (c *Conn) nextAgain(s *Segment, now uint64) {
+	n := min(c.queued, c.segmentSize(), c.sndWnd, uint32(c.max-c.una))
 	c.fill(s, now)
 	s.Seq = c.una
-	s.Len = min(c.queued, c.mss, uint32(c.max-c.una))
-	if c.finSent && s.Len == c.queued {
+	s.Len = n
+	if c.finSent && n == c.queued {
 		s.Flags |= FIN
 	}
-	c.retransmitAt = now + c.rto
+	c.timing = false // an acknowledgement may be that of either
 	c.lastSent = now
+	c.arm(now)
 }
 
 // sent notes that sequence numbers up to nxt were used.
 func (c *Conn) sent(now uint64) {
 	c.lastSent = now
+	if c.max == c.una {
+		c.progressAt = now
+	}
 	if c.retransmitAt == 0 {
-		c.retransmitAt = now + c.rto
+		c.arm(now)
 	}
 	if !c.nxt.after(c.max) {
 		return
 	}
 	c.max = c.nxt
-	if !c.timing && !c.tsOK {
+	if !c.timing && (!c.tsOK || !c.synchronized()) {
 		c.timing, c.timedSeq, c.timedAt = true, c.nxt, now
 	}
 }

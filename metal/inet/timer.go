@@ -34,41 +34,51 @@ func (c *Conn) Expire(now uint64) Events {
 	return 0
 }
 
+// arm sets the timer for what is on the way.
+func (c *Conn) arm(now uint64) {
+	c.retransmitAt = now + c.rto
+	if end := c.progressAt + c.UserTimeout; c.UserTimeout != 0 && end > now {
+		c.retransmitAt = min(c.retransmitAt, end)
+	}
+}
+
+// givenUp tells whether it was tried often enough.
+func (c *Conn) givenUp(now uint64) bool {
+	if c.UserTimeout != 0 && now-c.progressAt >= c.UserTimeout {
+		return true
+	}
+	switch {
+	case c.state == SynSent:
+		return c.retries >= mostSynRetries
+	case c.state == SynReceived:
+		return c.retries >= mostHalfOpenRetries
+	}
+	return c.UserTimeout == 0 && c.retries >= mostRetries
+}
+
 // retransmit begins again with what was not acknowledged. False: it was tried often enough.
 func (c *Conn) retransmit(now uint64) bool {
-	shut := c.synchronized() && c.sndWnd == 0
-	most := uint8(mostRetries)
-	switch c.state {
-	case SynSent:
-		most = mostSynRetries
-	case SynReceived:
-		most = mostHalfOpenRetries
-	}
-	heard := shut && now-c.lastHeard < 2*maxRTO // it answers, and has no room
-	if !heard {
-		if c.retries >= most || c.retries != 0 && c.UserTimeout != 0 && now-c.lastHeard > c.UserTimeout {
-			return false
-		}
+	if c.givenUp(now) {
+		return false
 	}
 	if c.retries < 255 {
 		c.retries++
 	}
 	c.rto = min(2*c.rto, maxRTO)
-	c.retransmitAt = now + c.rto
+	c.arm(now)
 	c.timing = false
 	if !c.synchronized() {
 		c.nxt = c.iss
 		return true
 	}
-	if c.max != c.una && !shut {
+	if c.max != c.una && c.sndWnd != 0 {
 		if c.retries == 1 {
 			c.halve()
 		}
 		c.cwnd = c.mss
 	}
-	c.recovery = false
-	c.recover = c.max
-	c.dupAcks = 0
+	c.endRecovery()
+	c.resend = false
 	c.nxt = c.una
 	c.force = true
 	return true
@@ -87,8 +97,8 @@ func (c *Conn) keepAlive(now uint64) bool {
 	if c.probes >= c.KeepCount {
 		return false
 	}
-	c.keepAt = now + c.KeepInterval
-	if c.inFlight() == 0 {
+	c.keepAt = now + max(c.KeepInterval, milli)
+	if c.max == c.una { // otherwise the retransmissions ask
 		c.probes++
 		c.probe = true
 	}
