@@ -29,6 +29,7 @@ func layouts() map[string]struct {
 		price   PricePage
 		ring    ConsoleRing
 		stream  ConsoleStream
+		control Control
 		segment Segment
 		rng     Range
 		device  DeviceGrant
@@ -105,9 +106,15 @@ func layouts() map[string]struct {
 		"ConsoleStream": {unsafe.Sizeof(stream), 1024, []place{
 			{"Head", unsafe.Offsetof(stream.Head), 0}, {"Tail", unsafe.Offsetof(stream.Tail), 64}, {"Wait", unsafe.Offsetof(stream.Wait), 68},
 		}},
+		"Control": {unsafe.Sizeof(control), 2048, []place{
+			{"Sequence", unsafe.Offsetof(control.Sequence), 0}, {"Command", unsafe.Offsetof(control.Command), 4},
+			{"Args", unsafe.Offsetof(control.Args), 8}, {"Answered", unsafe.Offsetof(control.Answered), 64},
+			{"Size", unsafe.Offsetof(control.Size), 68}, {"Result", unsafe.Offsetof(control.Result), 72},
+			{"Data", unsafe.Offsetof(control.Data), 128},
+		}},
 		"ConsoleRing": {unsafe.Sizeof(ring), ConsolePages * PageSize, []place{
 			{"Stream", unsafe.Offsetof(ring.Stream), 0}, {"Stream[1]", unsafe.Offsetof(ring.Stream) + unsafe.Sizeof(ring.Stream[0]), 1024},
-			{"Data", unsafe.Offsetof(ring.Data), 4096}, {"Data[1]", unsafe.Offsetof(ring.Data) + unsafe.Sizeof(ring.Data[0]), 8192},
+			{"Control", unsafe.Offsetof(ring.Control), 2048}, {"Data", unsafe.Offsetof(ring.Data), 4096}, {"Data[1]", unsafe.Offsetof(ring.Data) + unsafe.Sizeof(ring.Data[0]), 8192},
 		}},
 	}
 }
@@ -161,5 +168,6 @@ func TestGoldenBytes(t *testing.T) {
 	t.Run("EventPage", check[EventPage])
 	t.Run("PricePage", check[PricePage])
 	t.Run("ConsoleStream", check[ConsoleStream])
+	t.Run("Control", check[Control])
 	t.Run("ConsoleRing", check[ConsoleRing])
 }

@@ -154,10 +154,12 @@ const ConsoleData = 4096
 // standard error. Head and Tail count bytes and wrap at 2^32; the child writes Head and Data, the parent writes Tail and
 // Wait. The parent must treat every field as hostile. When the child has added bytes and Wait is not zero it clears
 // Wait and issues CallNotify(0, ConsoleBit).
+//
+// The same pages carry what the parent asks the platform beneath the child: see Control.
 type ConsoleRing struct {
-	Stream [2]ConsoleStream
-	_      [2048]byte
-	Data   [2][ConsoleData]byte
+	Stream  [2]ConsoleStream
+	Control Control
+	Data    [2][ConsoleData]byte
 }
 
 // ConsoleStream is the state of one direction; Head and Tail lie in different cache lines.

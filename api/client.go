@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // maxAnswer bounds what a machine may answer where it does not stream.
@@ -104,9 +105,9 @@ func (c *Client) Kill(ctx context.Context, name string) (k Container, err error)
 	return k, err
 }
 
-// Restart starts a container again, and ends it before if it runs.
-func (c *Client) Restart(ctx context.Context, name string) (k Container, err error) {
-	err = c.get(ctx, "POST", containerPath(name, "/restart"), &k)
+// Restart starts a container again, and stops it before if it runs.
+func (c *Client) Restart(ctx context.Context, name string, patience time.Duration) (k Container, err error) {
+	err = c.get(ctx, "POST", containerPath(name, fmt.Sprintf("/restart?seconds=%d", patience/time.Second)), &k)
 	return k, err
 }
 

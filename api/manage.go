@@ -12,7 +12,12 @@ import "time"
 //	GET    /v1/containers/{name}             Container
 //	DELETE /v1/containers/{name}[?force=1]   forgets a container that has ended, with force also one that runs
 //	POST   /v1/containers/{name}/kill        ends it, and answers when it has ended; Container
-//	POST   /v1/containers/{name}/restart     ends it if it runs, and starts it again; Container
+//	POST   /v1/containers/{name}/stop[?seconds=N]
+//	       asks it to end by SIGTERM, ends it after so long (StopPatience), and answers when it has ended; Container
+//	POST   /v1/containers/{name}/signal?signal=N
+//	       delivers the signal with that number on Linux to its program; Container
+//	POST   /v1/containers/{name}/restart[?seconds=N]
+//	       ends it if it runs, as stop does, and starts it again; Container
 //	GET    /v1/containers/{name}/wait        answers when it has ended; Container
 //	GET    /v1/containers/{name}/logs[?follow=1]
 //	       what it printed last, as Events "output", one a line; with follow until it ends, then an Event "exit"

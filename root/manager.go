@@ -23,6 +23,7 @@ type starter interface {
 // process is a running container that can be ended from outside.
 type process interface {
 	running
+	controlled
 	Kill() error
 	Status() (abi.Status, error)
 }

@@ -35,10 +35,12 @@ type fakeStarter struct {
 	mu      sync.Mutex
 	running int
 	specs   []manifest.Container
+	signals []int
 }
 
 type fakeProcess struct {
 	s    *fakeStarter
+	name string
 	once sync.Once
 	end  chan struct{}
 	last abi.Status
@@ -48,7 +50,7 @@ func (s *fakeStarter) start(spec *manifest.Container, program, files []byte, pag
 	if len(program) == 0 || pages == 0 || len(cores) == 0 {
 		return nil, errors.New("something is missing")
 	}
-	p := &fakeProcess{s: s, end: make(chan struct{})}
+	p := &fakeProcess{s: s, name: spec.Name, end: make(chan struct{})}
 	word := ""
 	if len(spec.Args) > 1 {
 		word = spec.Args[1]
@@ -190,7 +192,7 @@ func TestLife(t *testing.T) {
 	if k, err := r.Kill(ctx, "web"); err != nil || k.State != api.StateExited {
 		t.Errorf("killed again: %+v, %v", k, err)
 	}
-	if k, err := r.Restart(ctx, "web"); err != nil || k.State != api.StateRunning || k.Restarts != 1 || k.Address != "10.0.2.17" || k.Code != 0 {
+	if k, err := r.Restart(ctx, "web", 0); err != nil || k.State != api.StateRunning || k.Restarts != 1 || k.Address != "10.0.2.17" || k.Code != 0 {
 		t.Errorf("restarted: %+v, %v", k, err)
 	}
 	if list, err := r.Containers(ctx); err != nil || len(list) != 1 || list[0].Name != "web" {
@@ -213,7 +215,7 @@ func TestUnknown(t *testing.T) {
 	for what, do := range map[string]func() error{
 		"inspect": func() error { _, err := r.Container(ctx, "none"); return err },
 		"kill":    func() error { _, err := r.Kill(ctx, "none"); return err },
-		"restart": func() error { _, err := r.Restart(ctx, "none"); return err },
+		"restart": func() error { _, err := r.Restart(ctx, "none", 0); return err },
 		"wait":    func() error { _, err := r.Wait(ctx, "../none"); return err },
 		"remove":  func() error { return r.Remove(ctx, "none", true) },
 		"logs":    func() error { return r.Logs(ctx, "none", false, func(api.Event) error { return nil }) },

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -44,6 +45,8 @@ func newServer(m *manager, token string) http.Handler {
 		"GET /v1/containers/{name}":          s.inspect,
 		"DELETE /v1/containers/{name}":       s.remove,
 		"POST /v1/containers/{name}/kill":    s.kill,
+		"POST /v1/containers/{name}/stop":    s.stop,
+		"POST /v1/containers/{name}/signal":  s.signal,
 		"POST /v1/containers/{name}/restart": s.restart,
 		"GET /v1/containers/{name}/wait":     s.wait,
 		"GET /v1/containers/{name}/logs":     s.logs,
@@ -239,15 +242,15 @@ func (s *server) end(r *http.Request, k *workload) error {
 	if err != nil {
 		return err
 	}
-	return await(r, done)
+	return awaitDone(r.Context(), done)
 }
 
-func await(r *http.Request, done <-chan struct{}) error {
+func awaitDone(ctx context.Context, done <-chan struct{}) error {
 	select {
 	case <-done:
 		return nil
-	case <-r.Context().Done():
-		return r.Context().Err()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -263,11 +266,11 @@ func (s *server) kill(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) restart(w http.ResponseWriter, r *http.Request) error {
-	k, err := s.m.find(r.PathValue("name"))
+	k, patience, err := s.stopping(r)
 	if err != nil {
 		return err
 	}
-	if err := s.end(r, k); err != nil {
+	if err := s.m.stop(r.Context(), k, patience); err != nil {
 		return err
 	}
 	if err := s.m.again(k); err != nil {
@@ -281,7 +284,7 @@ func (s *server) wait(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := await(r, s.m.doneOf(k)); err != nil {
+	if err := awaitDone(r.Context(), s.m.doneOf(k)); err != nil {
 		return err
 	}
 	return answer(w, 200, s.m.describeContainer(k))

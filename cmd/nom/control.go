@@ -11,11 +11,6 @@ import (
 	"nom.dev/nom/api"
 )
 
-const stopHelp = `
-The containers end at once: there is no signal yet by which a program could be asked. Their ports are free again; what they
-printed is kept until "nom rm".
-`
-
 // remote is what the verbs on containers have in common: the machine that they ask.
 type remote struct {
 	dir    machineDir
@@ -68,28 +63,18 @@ func each(names []string, do func(name string) error) error {
 	return errs
 }
 
-func stop(a *app, args []string) error {
-	r, names, err := a.named("stop", stopHelp, args, several, nil)
-	if err != nil {
-		return err
-	}
-	return each(names, func(name string) error {
-		k, err := r.client.Kill(a.ctx, name)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(a.stdout, name)
-		return r.dir.unpublish(k.Ports)
-	})
-}
-
 func restartContainers(a *app, args []string) error {
-	r, names, err := a.named("restart", "\nContainers that run are ended first. They start with the same program, arguments and ports.\n", args, several, nil)
+	var patience time.Duration
+	r, names, err := a.named("restart", "\nContainers that run are stopped first. They start with the same program, arguments and ports.\n", args, several,
+		func(f *verbFlags) { addTime(f, &patience) })
 	if err != nil {
 		return err
 	}
+	if err := checkTime(patience); err != nil {
+		return err
+	}
 	return each(names, func(name string) error {
-		k, err := r.client.Restart(a.ctx, name)
+		k, err := r.client.Restart(a.ctx, name, patience)
 		if err != nil {
 			return err
 		}

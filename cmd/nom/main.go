@@ -55,8 +55,8 @@ func init() {
 		{"run", "[flags] PROGRAM [-- ARGS]", "run a program on a machine in the background", runProgram},
 		{"ps", "[flags]", "list the containers of a machine in the background", ps},
 		{"logs", "[flags] NAME", "print what a container printed", logs},
-		{"stop", "[flags] NAME...", "end containers", stop},
-		{"kill", "[flags] NAME...", "end containers, as stop does", stop},
+		{"stop", "[flags] NAME...", "ask containers to end, and end those that do not", stop},
+		{"kill", "[flags] NAME...", "end containers at once, or send them a signal", kill},
 		{"restart", "[flags] NAME...", "start containers again", restartContainers},
 		{"wait", "[flags] NAME...", "wait for the end of containers and print their exit codes", wait},
 		{"rm", "[flags] NAME...", "forget containers that have ended", remove},
@@ -150,6 +150,8 @@ func (a *app) exitCode(err error) int {
 		return 0
 	case errors.As(err, &sig):
 		return 128 + int(sig.sig)
+	case errors.As(err, &exit) && exit.err == nil: // of a program that was let end
+		return exit.code
 	case a.ctx.Err() != nil && errors.As(context.Cause(a.ctx), &sig):
 		return 128 + int(sig.sig) // whatever the signal made fail
 	case errors.As(err, &exit):

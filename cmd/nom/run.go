@@ -18,7 +18,7 @@ import (
 
 const runHelp = `
 The program is built if it is a Go package, and sent to the machine, which is started if it does not run. nom follows what it
-prints and ends with its exit code; ^C ends the container. With -d it runs in the background: see "nom ps" and "nom logs".
+prints and ends with its exit code. ^C sends SIGTERM to the program, and a second one ends the container. With -d it runs in the background: see "nom ps" and "nom logs".
 
   nom run ./apps/hello
   nom run -d --name web -p 8080:8080 ./apps/web
@@ -212,8 +212,13 @@ func (a *app) progress(total int) func(int) {
 
 // attach follows a container to its end and ends with its code.
 func (a *app) attach(m machineDir, c *api.Client, k api.Container, forget bool) error {
+	ctx := context.WithoutCancel(a.ctx) // a signal is for the container, which then ends
+	stop := forwardSignals(ctx, c, k.Name)
+	if a.ctx.Err() != nil { // it came before anybody could pass it on
+		_, _ = c.Stop(ctx, k.Name, api.StopPatience)
+	}
 	code := codeFailed
-	err := c.Logs(a.ctx, k.Name, true, func(ev api.Event) error {
+	err := c.Logs(ctx, k.Name, true, func(ev api.Event) error {
 		a.printOutput(ev)
 		if ev.Event == api.EventExit {
 			code = ev.Code
@@ -223,12 +228,7 @@ func (a *app) attach(m machineDir, c *api.Client, k api.Container, forget bool) 
 		}
 		return nil
 	})
-	ctx := context.WithoutCancel(a.ctx)
-	if a.ctx.Err() != nil {
-		_, killed := c.Kill(ctx, k.Name)
-		err = errors.Join(err, killed)
-	}
-	err = errors.Join(err, m.unpublish(k.Ports))
+	err = errors.Join(err, stop(), m.unpublish(k.Ports))
 	if forget {
 		err = errors.Join(err, c.Remove(ctx, k.Name, true))
 	}

@@ -34,6 +34,7 @@ type Container struct {
 
 	held    []metal.Physical // lent to it for as long as it exists
 	console *ring
+	control controller
 	output  func(stream int, data []byte)
 	watcher *Watcher
 
@@ -176,6 +177,8 @@ func (c *Container) Close() error {
 	if _, err := c.call("forgetting it", abi.CallReap, 0, 0, 0, 0); err != nil {
 		return err
 	}
+	c.control.mu.Lock() // nobody asks any more
+	defer c.control.mu.Unlock()
 	var errs error
 	for _, p := range c.held {
 		errs = errors.Join(errs, p.Release())

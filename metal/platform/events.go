@@ -29,6 +29,7 @@ func initHoldings(b *abi.BootPage) {
 
 // handleEvents runs on vCPU 0 in the event interrupt. It leaves the Pending bits to the program.
 func handleEvents() {
+	checkControl()
 	p := eventPage()
 	memLock.lock()
 	takeGrant(atomic.LoadUint64(&p.Pages))

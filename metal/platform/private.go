@@ -92,7 +92,7 @@ func readStats(which, arg uint64) uint64 {
 		return pool.total
 	case call.StatSyscalls:
 		if arg < numSyscalls {
-			return stats.calls[arg]
+			return stats.calls[cpu().current.program][arg]
 		}
 	case call.StatThreads:
 		return liveThreads

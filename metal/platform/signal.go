@@ -4,6 +4,7 @@ package main
 // dereferences, asynchronous preemption, tracebacks and signal.Notify.
 
 const (
+	sigINT  = 2
 	sigILL  = 4
 	sigTRAP = 5
 	sigABRT = 6
@@ -14,6 +15,9 @@ const (
 	sigCHLD = 17
 	sigCONT = 18
 	sigSTOP = 19
+	sigTSTP = 20
+	sigTTIN = 21
+	sigTTOU = 22
 	sigURG  = 23
 	sigWINC = 28
 
@@ -76,8 +80,14 @@ func deliver(f *frame, area uint64) {
 	}
 }
 
+// ignoredByDefault: signals that Linux ignores unless they are handled, and those by which it stops a process: nothing can
+// make a program go on again here.
 func ignoredByDefault(s uint64) bool {
-	return s == sigURG || s == sigCHLD || s == sigCONT || s == sigWINC
+	switch s {
+	case sigURG, sigCHLD, sigCONT, sigWINC, sigTSTP, sigTTIN, sigTTOU:
+		return true
+	}
+	return false
 }
 
 // pushSignal rewrites f so that it returns into the handler of sig, with the interrupted state on the signal stack.
@@ -266,6 +276,7 @@ func sysSigprocmask(t *thread, how, set, old, size uint64) uint64 {
 		default:
 			return errno(eINVAL)
 		}
+		takeWaiting(t)
 	}
 	if old == 0 {
 		return 0

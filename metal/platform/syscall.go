@@ -1,5 +1,7 @@
 package main
 
+import "sync/atomic"
+
 // The system calls that Go's runtime and standard library issue, numbers of Linux x86-64. What is not here is answered with
 // ENOSYS and named once on standard error, so that no program gets a silent wrong answer.
 
@@ -130,7 +132,8 @@ var stats struct {
 	ticks, switches, signals, faults, hugeFaults, shootdowns uint64
 
 	spurious uint64 // interrupts with a vector that nobody uses
-	calls    [numSyscalls]uint64
+	calls    [numPrograms][numSyscalls]uint64
+	missing  [numSyscalls]bool // answered with ENOSYS
 }
 
 // syscallEnter handles one SYSCALL. Calls that need no lock come first.
@@ -141,7 +144,7 @@ func syscallEnter(f *frame) {
 		return
 	}
 	if n < numSyscalls {
-		stats.calls[n]++
+		stats.calls[cpu().current.program][n]++
 	}
 	note(n, f.DI)
 	switch n {
@@ -150,6 +153,11 @@ func syscallEnter(f *frame) {
 		return
 	case sysSIGRETURN:
 		sigreturn(f)
+		if atomic.LoadUint64(&waitingSignals) != 0 {
+			kernelLock.lock()
+			takeWaiting(cpu().current)
+			leave()
+		}
 		if cpu().current.pending != 0 {
 			deliverSaved(f)
 		}
@@ -184,6 +192,9 @@ func syscallEnter(f *frame) {
 		kernelLock.lock()
 		f.AX = dispatch(f, n)
 		leave()
+		if f.AX == errno(eNOSYS) && n < numSyscalls {
+			stats.missing[n] = true
+		}
 		if f.AX == errno(eINTR) && restarts(n) {
 			f.AX = n
 			f.IP -= syscallSize

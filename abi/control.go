@@ -1,0 +1,42 @@
+package abi
+
+// ControlData is how much of an answer fits into a Control, in bytes; what is longer is asked for piece by piece.
+const ControlData = 1920
+
+// Control is how a parent asks something of the platform beneath its child, one request at a time; it lies in the ConsoleRing.
+// The parent writes the first line: an odd Sequence, Command and Args, then the even Sequence that follows, and then it issues
+// CallNotify(child, ControlBit). The platform looks in its event interrupt. A Sequence that is even and not the one it answered
+// last is a request, unless Sequence has changed when the rest was read. It writes Result, Size and Data, then Answered, and
+// notifies the parent with ConsoleBit. A child may answer late, wrongly or never: the parent must treat what it writes as hostile.
+type Control struct {
+	Sequence uint32
+	Command  uint32
+	Args     [3]uint64
+	_        [32]byte
+
+	Answered uint32 // the Sequence of the request that is answered
+	Size     uint32 // of Data
+	Result   int64  // 0, or an error: the negative Errno
+	_        [48]byte
+
+	Data [ControlData]byte
+}
+
+// Commands of a Control.
+const (
+	// ControlSignal delivers a signal to the child's program, as kill(2) does on Linux: signal(number). EINVAL when it is none
+	// that a program could catch.
+	ControlSignal = 1 + iota
+	// ControlCalls counts the program's system calls: calls(first). Data is a uint64 for the call with that number and
+	// each that follows; the bit ControlMissing says that the platform has answered such a call with ENOSYS.
+	ControlCalls
+	// ControlRead reads the program's memory: read(address, bytes), at most ControlData. Data ends where what the program
+	// may read ends. What it has mapped and not touched yet is zero.
+	ControlRead
+)
+
+// ControlMissing marks a call in the answer to ControlCalls.
+const ControlMissing = 1 << 63
+
+// ControlBit is the user event by which a parent says that there is a request in the Control.
+const ControlBit = 1 << 34
