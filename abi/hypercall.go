@@ -95,7 +95,9 @@ const (
 	CallMaskDevice
 	// CallGrantDevice moves a device of the caller to a child that has not started: grantdevice(id, device, address), with
 	// its registers at address in the child's space, at or above the child's limit. The child's memory can never grow over
-	// it. The device returns when the child dies, after a reset. ENOENT, EBUSY, EINVAL, ENOMEM.
+	// it. The device returns when the child dies, after a reset. The tables by which devices reach the child's memory come out
+	// of what the caller has not attached itself: Status.Overhead of the child rises with its first device. ENOENT, EBUSY,
+	// EINVAL, ENOMEM, EAGAIN while pages of the caller are being taken by force.
 	CallGrantDevice
 	// CallDescribeDevice describes the nth device that the caller holds: describedevice(n, buf), buf the address of a
 	// DeviceGrant. ENOENT beyond the last, EFAULT.

@@ -56,6 +56,7 @@ func run(boot *abi.BootPage) error {
 		TSCHz:          boot.TSCHz,
 		VCPUPages:      vcpuPages,
 		ContainerPages: portPages,
+		DMAPages:       devices.DMAPages,
 		Zero:           metal.Zero,
 		Bug:            bug,
 	})

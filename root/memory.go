@@ -56,8 +56,9 @@ func (m memory) defaultShare(seats, vcpus int) uint64 {
 // need is what a program takes out of the spare memory: its pages and what the nonkernel keeps for it.
 func need(pages uint64, vcpus int) uint64 { return pages + overhead(pages, vcpus) }
 
+// overhead counts a network function, whether or not the program gets one.
 func overhead(pages uint64, vcpus int) uint64 {
-	return container.Overhead(container.Spec{Memory: (pages + lentGuess) * abi.PageSize, VCPUs: vcpus})
+	return container.Overhead(container.Spec{Memory: (pages + lentGuess) * abi.PageSize, VCPUs: vcpus, Devices: true})
 }
 
 // check says why a program can never have what it asks for.

@@ -29,7 +29,11 @@ func (k *Kernel) NewRoot(spec RootSpec) (*Container, error) {
 	total := k.frames.Available()
 	memory := ((total+spec.Lent+abi.ReservedPages)*abi.PageSize + npt.Size2M - 1) &^ (npt.Size2M - 1)
 	memory += spec.Room
-	overhead := k.Overhead(memory, spec.VCPUs)
+	overhead, tables := k.Overhead(memory, spec.VCPUs), uint64(0)
+	if spec.Room != 0 {
+		tables = k.dmaPages(memory)
+		overhead += tables
+	}
 	if memory > abi.MaxMemory || total <= overhead {
 		return nil, fmt.Errorf("container: %d pages of memory do not fit a root container with an overhead of %d", total, overhead)
 	}
@@ -37,6 +41,8 @@ func (k *Kernel) NewRoot(spec RootSpec) (*Container, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.overhead += tables
+	c.dmaPages = tables
 	for core := range k.cfg.Cores {
 		c.slots[core] = abi.AllSlots
 		if core < spec.VCPUs {

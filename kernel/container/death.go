@@ -114,11 +114,22 @@ func (k *Kernel) reapStep(c *Container) (done bool) {
 		k.returnDevices(c)
 		c.phase++
 	}
+	if !c.closeDMA() {
+		return false
+	}
 	if !k.destroyTables(c) {
 		return false
 	}
 	k.finish(c)
 	return true
+}
+
+// closeDMA frees a bounded part of the tables by which c's devices reached its memory; none does any more.
+func (c *Container) closeDMA() (done bool) {
+	if c.dma != nil && c.dma.Close(stepPages) {
+		c.dma = nil
+	}
+	return c.dma == nil
 }
 
 // destroyTables unmaps and frees a bounded part of c's memory, tables and all.
@@ -152,7 +163,7 @@ func (k *Kernel) release(c *Container) {
 		k.freeOverhead(c, r.pa, r.pages)
 	}
 	c.runs, c.backend = nil, 0
-	if n := k.frames.Owned(c.owner()); n != 0 || c.attached != 0 || c.used != 0 || c.lent != 0 || c.given != 0 {
+	if n := k.frames.Owned(c.owner()); n != 0 || c.attached != 0 || c.used != 0 || c.dmaUsed != 0 || c.lent != 0 || c.given != 0 {
 		k.bug("container %d ends with %d pages: %d attached, %d overhead, %d lent, %d given", c.ID, n, c.attached, c.used, c.lent, c.given)
 	}
 	if c.Parent != nil {

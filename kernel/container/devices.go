@@ -28,8 +28,9 @@ func (d *Device) Holder() *Container { return d.holder }
 
 // Devices is the hardware side of devices; all methods are called with the kernel's lock held.
 type Devices interface {
-	// Attach lets d reach what its new holder's DMA maps, and nothing else.
-	Attach(d *Device) (DMA, error)
+	// Attach lets d reach what its new holder's DMA maps, and nothing else. The DMA's tables are made of pages from source; devices
+	// of one holder share them. On an error all pages are back unless other devices of the holder use them.
+	Attach(d *Device, source npt.Source) (DMA, error)
 	// Detach stops d: it has reached memory for the last time, its interrupts are closed, its state is that of a reset.
 	Detach(d *Device)
 	// Route sends an interrupt entry of d to a vCPU of its holder.
@@ -43,6 +44,8 @@ type Devices interface {
 type DMA interface {
 	Map(gpa, pa, size uint64, write bool) error
 	Unmap(gpa, size uint64) error
+	// Close frees at most limit pages of tables, when all devices were detached, and says whether that was all.
+	Close(limit int) (done bool)
 }
 
 // AddDevices gives devices to root, which must exist.
@@ -82,7 +85,69 @@ func (k *Kernel) callGrantDevice(c *Container, id, device, gpa uint64) abi.Errno
 	if child.State() != abi.StateCreated {
 		return abi.EBUSY
 	}
-	return k.moveDevice(child, d, gpa)
+	if err := k.chargeDMA(child); err != 0 {
+		return err
+	}
+	err = k.moveDevice(child, d, gpa)
+	if child.dma == nil {
+		k.dischargeDMA(child)
+	}
+	return err
+}
+
+// dmaPages is Config.DMAPages for memory bytes.
+func (k *Kernel) dmaPages(memory uint64) uint64 {
+	if k.cfg.DMAPages == nil {
+		return 0
+	}
+	return k.cfg.DMAPages(memory)
+}
+
+// chargeDMA makes the parent of c pay for the tables by which devices of c reach its memory, once.
+func (k *Kernel) chargeDMA(c *Container) abi.Errno {
+	n := k.dmaPages(c.Tables.Memory())
+	if c.dma != nil || n == 0 {
+		return 0
+	}
+	p := c.Parent
+	if p.reclaim.due {
+		return abi.EAGAIN // its pages are being taken: it may not give them away first
+	}
+	if p.available() < n {
+		return abi.ENOMEM
+	}
+	c.overhead += n
+	c.dmaPages = n
+	p.given += n
+	return 0
+}
+
+// dischargeDMA undoes chargeDMA for a container that got no device in the end.
+func (k *Kernel) dischargeDMA(c *Container) {
+	c.overhead -= c.dmaPages
+	c.Parent.given -= c.dmaPages
+	c.dmaPages = 0
+}
+
+// dmaSource takes the pages of the tables by which devices reach c's memory from its overhead.
+func (k *Kernel) dmaSource(c *Container) npt.Source {
+	return npt.Source{
+		Table: k.m.Table,
+		Alloc: func() (pa uint64, ok bool) {
+			if c.dmaUsed >= c.dmaPages {
+				k.bug("the devices of container %d need more than %d pages of tables", c.ID, c.dmaPages)
+				return 0, false
+			}
+			if pa, ok = k.overheadPage(c); ok {
+				c.dmaUsed++
+			}
+			return pa, ok
+		},
+		Free: func(pa uint64) {
+			c.dmaUsed--
+			k.freeOverhead(c, pa, 1)
+		},
+	}
 }
 
 // GiveRoot lets the root container, which has not started, drive one of the devices that it holds, and says where its registers
@@ -130,7 +195,7 @@ func (k *Kernel) moveDevice(c *Container, d *Device, gpa uint64) abi.Errno {
 
 // attachDevice makes d reach the memory that c has now; attach and makeHole keep that up.
 func (k *Kernel) attachDevice(c *Container, d *Device) (err error) {
-	dma, err := k.hardware.Attach(d)
+	dma, err := k.hardware.Attach(d, k.dmaSource(c))
 	if err != nil || c.dma != nil {
 		return err
 	}
@@ -141,6 +206,8 @@ func (k *Kernel) attachDevice(c *Container, d *Device) (err error) {
 	})
 	if err != nil {
 		k.hardware.Detach(d)
+		for !dma.Close(stepPages) {
+		}
 		return err
 	}
 	c.dma = dma
@@ -164,7 +231,6 @@ func (k *Kernel) returnDevices(c *Container) {
 		}
 		d.holder, d.gpa = c.Parent, 0
 	}
-	c.dma = nil
 }
 
 // callRoute is route(device, entry, vcpu, vector).

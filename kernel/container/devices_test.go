@@ -1,6 +1,7 @@
 package container
 
 import (
+	"errors"
 	"testing"
 
 	"nom.dev/nom/abi"
@@ -10,37 +11,89 @@ import (
 // fakeDevices records what is asked of the hardware.
 type fakeDevices struct {
 	attached map[*Device]*Container
-	pages    map[uint64]uint64
+	memory   map[*Container]*fakeDMA
 	routes   int
+	refuse   bool
 }
 
-func (f *fakeDevices) Attach(d *Device) (DMA, error) {
-	f.attached[d] = d.Holder()
-	return fakeDMA(f.pages), nil
+func newFakeDevices() *fakeDevices {
+	return &fakeDevices{attached: make(map[*Device]*Container), memory: make(map[*Container]*fakeDMA)}
 }
 
-// fakeDMA is what devices reach: the frame of each page.
-type fakeDMA map[uint64]uint64
+var errNotReady = errors.New("the test refuses devices")
 
-func (f fakeDMA) Map(gpa, pa, size uint64, write bool) error {
+func (f *fakeDevices) Attach(d *Device, source npt.Source) (DMA, error) {
+	if f.refuse {
+		return nil, errNotReady
+	}
+	c := d.Holder()
+	dma := f.memory[c]
+	if dma == nil {
+		dma = &fakeDMA{of: f, c: c, source: source, pages: make(map[uint64]uint64), tables: make(map[uint64]uint64)}
+		f.memory[c] = dma
+	}
+	f.attached[d] = c
+	return dma, nil
+}
+
+func (f *fakeDevices) Detach(d *Device)                      { delete(f.attached, d) }
+func (f *fakeDevices) Route(*Device, int, *VCPU, uint8)      { f.routes++ }
+func (f *fakeDevices) Mask(*Device, int, bool) (routed bool) { return f.routes > 0 }
+
+var _ Devices = (*fakeDevices)(nil)
+
+// fakeDMA is what devices of c reach: the frame of each page. It takes a page of tables for each 2 MiB.
+type fakeDMA struct {
+	of     *fakeDevices
+	c      *Container
+	source npt.Source
+	pages  map[uint64]uint64
+	tables map[uint64]uint64
+}
+
+func (f *fakeDMA) Map(gpa, pa, size uint64, write bool) error {
 	for off := uint64(0); off < size; off += page {
-		if _, ok := f[gpa+off]; ok || !write {
+		if _, ok := f.pages[gpa+off]; ok || !write {
 			return abi.EBUSY
 		}
-		f[gpa+off] = pa + off
+		if at := (gpa + off) / npt.Size2M; f.tables[at] == 0 {
+			table, ok := f.source.Alloc()
+			if !ok {
+				return abi.ENOMEM
+			}
+			f.tables[at] = table
+		}
+		f.pages[gpa+off] = pa + off
 	}
 	return nil
 }
 
-func (f fakeDMA) Unmap(gpa, size uint64) error {
+func (f *fakeDMA) Unmap(gpa, size uint64) error {
 	for off := uint64(0); off < size; off += page {
-		delete(f, gpa+off)
+		delete(f.pages, gpa+off)
 	}
 	return nil
+}
+
+func (f *fakeDMA) Close(limit int) (done bool) {
+	for _, c := range f.of.attached {
+		if c == f.c {
+			panic("tables of devices that are attached were closed")
+		}
+	}
+	for at, pa := range f.tables {
+		if limit--; limit < 0 {
+			return false
+		}
+		f.source.Free(pa)
+		delete(f.tables, at)
+	}
+	delete(f.of.memory, f.c)
+	return true
 }
 
 // same says whether devices reach exactly the pages that c owns.
-func (f fakeDMA) same(c *Container) bool {
+func (f *fakeDMA) same(c *Container) bool {
 	n := 0
 	ok := true
 	c.Tables.Visit(func(gpa uint64, e npt.Entry, size uint64) {
@@ -49,21 +102,16 @@ func (f fakeDMA) same(c *Container) bool {
 		}
 		for off := uint64(0); off < size; off += page {
 			n++
-			ok = ok && f[gpa+off] == e.Addr()+off
+			ok = ok && f.pages[gpa+off] == e.Addr()+off
 		}
 	})
-	return ok && n == len(f)
+	return ok && n == len(f.pages)
 }
-func (f *fakeDevices) Detach(d *Device)                      { delete(f.attached, d) }
-func (f *fakeDevices) Route(*Device, int, *VCPU, uint8)      { f.routes++ }
-func (f *fakeDevices) Mask(*Device, int, bool) (routed bool) { return f.routes > 0 }
-
-var _ Devices = (*fakeDevices)(nil)
 
 // TestDevices: a device goes down the tree, is seen there alone, and comes back when its holder dies.
 func TestDevices(t *testing.T) {
 	m := boot(t)
-	hw := &fakeDevices{attached: make(map[*Device]*Container), pages: make(map[uint64]uint64)}
+	hw := newFakeDevices()
 	d := &Device{ID: 3, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000, BARSize: 4 * page, Vectors: 3}
 	m.k.AddDevices(hw, []*Device{d})
 	v := m.root.VCPUs[0]
@@ -84,7 +132,7 @@ func TestDevices(t *testing.T) {
 	if hw.attached[d] != a {
 		t.Error("the device does not reach its holder's memory")
 	}
-	if !fakeDMA(hw.pages).same(a) {
+	if !hw.memory[a].same(a) {
 		t.Error("the device does not reach its holder's pages, or others")
 	}
 	m.fails(t, abi.ENOENT, v, abi.CallGrantDevice, id, 3, gpa) // it is root's no more
@@ -103,14 +151,14 @@ func TestDevices(t *testing.T) {
 	for p := uint64(16); p < 40; p++ {
 		m.k.PageFault(own, p*page, faultWrite)
 	}
-	if m.must(t, own, abi.CallReturnPages, 17*page, 3); !fakeDMA(hw.pages).same(a) {
+	if m.must(t, own, abi.CallReturnPages, 17*page, 3); !hw.memory[a].same(a) {
 		t.Error("the device does not follow what its holder touches and returns")
 	}
 
 	m.must(t, v, abi.CallKill, id)
 	m.drain()
 	m.check(t)
-	if len(hw.attached) != 0 || d.holder != m.root {
+	if len(hw.attached) != 0 || len(hw.memory) != 0 || d.holder != m.root {
 		t.Error("the device did not come back")
 	}
 	b := m.create(t, m.root, "b", 1, 100, memory)
@@ -120,7 +168,7 @@ func TestDevices(t *testing.T) {
 // TestGiveRoot: root drives a device of its own, at the end of its address space, and can give it to nobody.
 func TestGiveRoot(t *testing.T) {
 	m := bootRoom(t, 2<<20)
-	hw := &fakeDevices{attached: make(map[*Device]*Container), pages: make(map[uint64]uint64)}
+	hw := newFakeDevices()
 	d := &Device{ID: 3, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000, BARSize: 4 * page, Vectors: 3}
 	other := &Device{ID: 4, Kind: abi.DeviceIGBVF, BAR: 0xd001_0000, BARSize: 4 * page, Vectors: 3}
 	m.k.AddDevices(hw, []*Device{d, other})
@@ -141,7 +189,7 @@ func TestGiveRoot(t *testing.T) {
 	}
 	m.root.state.Store(abi.StateRunning)
 	m.check(t)
-	if hw.attached[d] != m.root || !fakeDMA(hw.pages).same(m.root) {
+	if hw.attached[d] != m.root || !hw.memory[m.root].same(m.root) {
 		t.Error("the device does not reach root's pages, or others")
 	}
 	v := m.root.VCPUs[0]
@@ -151,4 +199,49 @@ func TestGiveRoot(t *testing.T) {
 	m.fails(t, abi.EBUSY, v, abi.CallGrantDevice, uint64(a.ID), 3, memory-4*page)
 	m.must(t, v, abi.CallGrantDevice, uint64(a.ID), 4, memory-4*page)
 	m.check(t)
+}
+
+// TestDeviceTables: the parent pays for the tables by which devices of its child reach memory, once for all of them; who cannot pay
+// gets no device, and what was paid comes back.
+func TestDeviceTables(t *testing.T) {
+	m := boot(t)
+	hw := newFakeDevices()
+	var list []*Device
+	for i := range uint32(2) {
+		list = append(list, &Device{ID: i, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000 + uint64(i)*4*page, BARSize: 4 * page, Vectors: 3})
+	}
+	m.k.AddDevices(hw, list)
+	v := m.root.VCPUs[0]
+	const memory = 32 << 20
+	a := m.create(t, m.root, "a", 1, 100, memory)
+	id, given, overhead := uint64(a.ID), m.root.given, a.overhead
+	want := npt.Pages(memory)
+	hw.refuse = true
+	m.fails(t, abi.EBUSY, v, abi.CallGrantDevice, id, 0, memory-4*page)
+	hw.refuse = false
+	if m.root.given != given || a.overhead != overhead {
+		t.Errorf("a device that was not given cost %d pages", m.root.given-given)
+	}
+	for i := range uint64(2) {
+		m.must(t, v, abi.CallGrantDevice, id, i, memory-4*(i+1)*page)
+		if m.root.given != given+want || a.overhead != overhead+want || m.status(t, m.root, id).Overhead != a.overhead {
+			t.Errorf("after %d devices the parent pays %d pages, want %d", i+1, m.root.given-given, want)
+		}
+	}
+	m.start(t, a)
+	m.byteAt(t, a, 20*page, true)
+	if a.dmaUsed == 0 {
+		t.Error("the tables take no page")
+	}
+	m.must(t, v, abi.CallKill, id)
+	m.drain()
+	m.check(t)
+
+	b := m.create(t, m.root, "b", 1, 100, memory)
+	poor := m.create(t, m.root, "poor", 1, m.root.available()-200, 2*ramSize)
+	m.must(t, v, abi.CallGrantPages, uint64(poor.ID), m.root.available()-want+1)
+	m.fails(t, abi.ENOMEM, v, abi.CallGrantDevice, uint64(b.ID), 0, memory-4*page)
+	m.must(t, v, abi.CallKill, uint64(poor.ID))
+	m.drain()
+	m.must(t, v, abi.CallGrantDevice, uint64(b.ID), 0, memory-4*page)
 }

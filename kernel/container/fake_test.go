@@ -120,6 +120,7 @@ func bootRoom(t fataler, room uint64) *machine {
 		BigFrom:        bigFrom,
 		VCPUPages:      3,
 		ContainerPages: 4,
+		DMAPages:       npt.Pages,
 	})
 	if err != nil {
 		t.Fatalf("%v", err)

@@ -47,6 +47,31 @@ type life struct {
 	*machine
 	ft fataler
 	d  draw
+	hw *fakeDevices
+}
+
+// devicesOfLife is how many devices the machine of a life has.
+const devicesOfLife = 3
+
+func newLife(t fataler, d draw) *life {
+	l := &life{machine: boot(t), ft: t, d: d, hw: newFakeDevices()}
+	var list []*Device
+	for i := range uint32(devicesOfLife) {
+		list = append(list, &Device{ID: i, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000 + uint64(i)*4*abi.PageSize, BARSize: 4 * abi.PageSize, Vectors: 3})
+	}
+	l.k.AddDevices(l.hw, list)
+	return l
+}
+
+// check holds the invariants, and that devices reach the memory of their holders alone.
+func (l *life) check(t fataler) {
+	t.Helper()
+	l.machine.check(t)
+	for d, c := range l.hw.attached {
+		if d.holder != c || c.phase == 0 && !l.hw.memory[c].same(c) {
+			t.Fatalf("device %d reaches other pages than those of container %d", d.ID, c.ID)
+		}
+	}
 }
 
 // someone is a container that is not ending, and one of its vCPUs.
@@ -165,6 +190,12 @@ func (l *life) step() {
 		args = [6]uint64{l.id(c), uint64(d.n(1<<30)) << 32}
 	case abi.CallGrantPorts:
 		args = [6]uint64{l.id(c), uint64(d.n(0x400)), uint64(d.n(64))}
+	case abi.CallGrantDevice:
+		args = [6]uint64{l.id(c), uint64(d.n(devicesOfLife + 1)), l.gpa(c)}
+		if child, err := c.child(args[0]); err == 0 && d.n(4) > 0 {
+			args[2] = child.limit*abi.PageSize + uint64(d.n(3))*abi.PageSize
+		}
+		l.hw.refuse = d.n(10) == 0
 	default:
 		args[0], args[1] = l.id(c), l.gpa(c)
 	}
@@ -175,7 +206,7 @@ func (l *life) step() {
 		return
 	}
 	r := l.k.Hypercall(v, call, args)
-	l.f.refuseVCPU = false
+	l.f.refuseVCPU, l.hw.refuse = false, false
 	if r.Exit != !c.alive() {
 		l.ft.Fatalf("call %d: exit %v, alive %v", call, r.Exit, c.alive())
 	}
@@ -217,7 +248,7 @@ func (l *life) endAll() {
 	l.k.End(l.root, abi.EndExit, 0, 0)
 	l.drain()
 	l.check(l.ft)
-	if total, free := l.k.Memory(); total != free || len(l.f.vcpus) != 0 {
+	if total, free := l.k.Memory(); total != free || len(l.f.vcpus) != 0 || len(l.hw.memory) != 0 {
 		l.ft.Fatalf("%d of %d pages are free, %d vCPUs are left", free, total, len(l.f.vcpus))
 	}
 }
@@ -240,7 +271,7 @@ func (l *life) any() {
 // TestHistories: whatever containers do, the invariants hold, and when they have ended everything is back.
 func TestHistories(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := &life{machine: boot(t), ft: t, d: rapidDraw{t}}
+		l := newLife(t, rapidDraw{t})
 		t.Repeat(map[string]func(*rapid.T){
 			"":    func(t *rapid.T) { l.check(t) },
 			"any": func(t *rapid.T) { l.any() },
@@ -256,7 +287,7 @@ func TestLongHistories(t *testing.T) {
 		seeds, steps = 2, 2000
 	}
 	for seed := range seeds {
-		l := &life{machine: boot(t), ft: t, d: randDraw{rand.New(rand.NewPCG(seed, 1))}}
+		l := newLife(t, randDraw{rand.New(rand.NewPCG(seed, 1))})
 		for i := range steps {
 			l.any()
 			if i%50 == 0 {
@@ -283,7 +314,7 @@ func FuzzHistory(f *testing.F) {
 			t.Skip() // longer ones find nothing more, slowly
 		}
 		d := &bytesDraw{b}
-		l := &life{machine: boot(t), ft: t, d: d}
+		l := newLife(t, d)
 		for len(d.b) > 0 {
 			l.any()
 		}

@@ -205,6 +205,9 @@ func (k *Kernel) checkQuantities(c *Container) error {
 	if c.used > c.overhead || owned != c.attached+c.used {
 		return fmt.Errorf("owns %d pages: %d attached, %d of %d overhead", owned, c.attached, c.used, c.overhead)
 	}
+	if c.dmaUsed > c.dmaPages || c.dmaPages > c.overhead || c.dma == nil && c.dmaUsed != 0 || c.dma != nil && k.cfg.DMAPages != nil && c.dmaPages == 0 {
+		return fmt.Errorf("tables of its devices take %d of %d pages, in an overhead of %d; has devices: %v", c.dmaUsed, c.dmaPages, c.overhead, c.dma != nil)
+	}
 	return nil
 }
 

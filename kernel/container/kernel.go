@@ -81,6 +81,10 @@ type Config struct {
 	VCPUPages      uint64 // pages that the backend takes for each vCPU, and
 	ContainerPages uint64 // for each container
 
+	// DMAPages is how many pages the tables take at most by which devices reach an address space of so many bytes. It is called
+	// only for containers that are given a device; nil = there are no devices.
+	DMAPages func(memory uint64) uint64
+
 	// BigFrom is the guest-physical address from which on big frames are attached; 0 = DefaultBigFrom. What lies below
 	// is touched here and there by every program: attached in smaller pieces, it keeps an idle container small.
 	BigFrom uint64

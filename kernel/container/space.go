@@ -160,7 +160,7 @@ func (c *Container) own(page uint64, e npt.Entry) bool {
 // AllocPages grants pages (1 to 16) next to each other, aligned to the next power of two, out of the overhead of c.
 // Only for Machine.NewVCPU and Machine.Ports, which are called with the lock held.
 func (k *Kernel) AllocPages(c *Container, pages int) (pa uint64, ok bool) {
-	allowance := c.overhead - npt.Pages(c.memory*abi.PageSize) - fixedPages
+	allowance := c.overhead - npt.Pages(c.memory*abi.PageSize) - fixedPages - c.dmaPages
 	n := uint64(pages)
 	if pages < 1 || n > allowance-c.backend {
 		return 0, false

@@ -49,6 +49,8 @@ type Container struct {
 	depth       int    // root has 0
 	lastID      uint32 // of the last child it made
 	dma         DMA    // what its devices reach; nil without devices
+	dmaPages    uint64 // of overhead, for the tables of that
+	dmaUsed     uint64 // of these, taken
 	children    []*Container
 	childEvents uint64
 	generation  uint64 // of the event page

@@ -18,6 +18,7 @@ import (
 	"nom.dev/nom/kernel/core"
 	igbpf "nom.dev/nom/kernel/igb"
 	"nom.dev/nom/kernel/iommu"
+	"nom.dev/nom/kernel/npt"
 	"nom.dev/nom/kernel/pci"
 	"nom.dev/nom/metal"
 )
@@ -32,13 +33,14 @@ type Set struct {
 	vectors   []vectors // by core
 	apic      []uint32  // by core
 	bug       func(error)
-	tables    int     // pages that the domains' tables take
 	journal   journal // guarded by itself
 }
 
 // domain is what the functions of one container reach.
 type domain struct {
 	*iommu.Domain
+	set   *Set
+	owner *container.Container
 	users int
 }
 
@@ -49,6 +51,22 @@ func (d *domain) Map(gpa, pa, size uint64, write bool) error {
 	}
 	return d.Flush()
 }
+
+// Close frees at most limit pages of tables of a domain that no function uses any more.
+func (d *domain) Close(limit int) (done bool) {
+	done, err := d.Domain.Close(limit)
+	if err != nil {
+		d.set.bug(fmt.Errorf("closing the domain of %q: %w", d.owner.Name, err))
+		return true // its pages are lost: the unit may still look into them
+	}
+	if done {
+		delete(d.set.domains, d.owner)
+	}
+	return done
+}
+
+// DMAPages is container.Config's.
+func DMAPages(memory uint64) uint64 { return iommu.DomainPages(memory) }
 
 // ErrNone says that the machine has nothing to give away.
 var ErrNone = errors.New("no devices for containers")
@@ -167,7 +185,7 @@ func (f *function) ready() error {
 }
 
 // Attach lets d reach the memory of its holder.
-func (s *Set) Attach(d *container.Device) (container.DMA, error) {
+func (s *Set) Attach(d *container.Device, source npt.Source) (container.DMA, error) {
 	f := d.Backend.(*function)
 	if err := f.ready(); err != nil {
 		return nil, err
@@ -175,28 +193,36 @@ func (s *Set) Attach(d *container.Device) (container.DMA, error) {
 	c := d.Holder()
 	dom := s.domains[c]
 	if dom == nil {
-		n, err := s.unit.NewDomain(c.Name, c.Tables.Memory(), pages{s.m, &s.tables})
+		n, err := s.unit.NewDomain(c.Name, c.Tables.Memory(), charged{source})
 		if err != nil {
 			return nil, err
 		}
-		dom = &domain{Domain: n}
+		dom = &domain{Domain: n, set: s, owner: c}
 		s.domains[c] = dom
 	}
-	if err := s.unit.Attach(f.pci.RID, dom.Domain); err != nil {
-		s.leave(c, dom)
-		return nil, err
-	}
-	dom.users++
-	if err := f.pci.Start(true); err != nil {
-		s.Detach(d)
-		return nil, err
-	}
-	f.pci.EnableVectors(true)
-	if err := s.card.Open(f.number); err != nil {
-		s.Detach(d)
+	if err := s.open(d, f, dom); err != nil {
+		for dom.users == 0 && !dom.Close(1) { // nothing is mapped yet
+		}
 		return nil, err
 	}
 	return dom, nil
+}
+
+// open lets a function work in a domain.
+func (s *Set) open(d *container.Device, f *function, dom *domain) error {
+	if err := s.unit.Attach(f.pci.RID, dom.Domain); err != nil {
+		return err
+	}
+	dom.users++
+	err := f.pci.Start(true)
+	if err == nil {
+		f.pci.EnableVectors(true)
+		err = s.card.Open(f.number)
+	}
+	if err != nil {
+		s.Detach(d)
+	}
+	return err
 }
 
 // Detach stops d for good before it returns; the reset goes on, and until it is over nobody gets the function.
@@ -215,7 +241,6 @@ func (s *Set) Detach(d *container.Device) {
 	}
 	if dom := s.domains[d.Holder()]; dom != nil {
 		dom.users--
-		s.leave(d.Holder(), dom)
 	}
 	done := make(chan struct{})
 	f.busy = done
@@ -226,27 +251,6 @@ func (s *Set) Detach(d *container.Device) {
 		}
 		close(done)
 	}()
-}
-
-// leave closes a domain that nothing uses any more.
-func (s *Set) leave(c *container.Container, dom *domain) {
-	if dom.users > 0 {
-		return
-	}
-	delete(s.domains, c)
-	for {
-		done, err := dom.Close(1 << 30)
-		if err != nil {
-			s.bug(fmt.Errorf("closing the domain of %q: %w", c.Name, err))
-			return
-		}
-		if done {
-			break
-		}
-	}
-	if dom.Count != 0 || len(s.domains) == 0 && s.tables != 0 {
-		s.bug(fmt.Errorf("the domain of %q is closed, and %d pages of tables are left of it, %d of all", c.Name, dom.Count, s.tables))
-	}
 }
 
 // shootdown returns when no function of c reaches what was unmapped.

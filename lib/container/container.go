@@ -25,6 +25,8 @@ type Spec struct {
 	VCPUs  int
 	Pages  uint64 // memory granted at first
 	Memory uint64 // bytes of guest-physical address space: how far Pages may ever grow, what is lent included
+
+	Devices bool // it will be given some: Overhead counts the tables by which they reach its memory
 }
 
 // Container is a child of the calling program's container.

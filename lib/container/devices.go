@@ -68,6 +68,8 @@ func (c *Container) grantDevices(plan *layout.Plan) error {
 		what := fmt.Sprintf("giving it device %d", d.Index)
 		if _, err := c.call(what, abi.CallGrantDevice, uint64(d.Index), d.BAR.Addr, 0, 0); errors.Is(err, abi.EBUSY) {
 			return fmt.Errorf("%w: %w", err, ErrDeviceBusy)
+		} else if errors.Is(err, abi.ENOMEM) {
+			return fmt.Errorf("%w: the tables by which it reaches the container's memory take a page for 2 MiB of that", err)
 		} else if err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func Launch(cfg Config) (*Container, error) {
 	plan.Boot.VCPUs = uint32(vcpus)
 	plan.Boot.Seed = cfg.Seed
 	inherit(&plan.Boot)
-	c, err := Create(Spec{Name: cfg.Name, VCPUs: vcpus, Pages: cfg.Pages, Memory: plan.Boot.MemoryTop})
+	c, err := Create(Spec{Name: cfg.Name, VCPUs: vcpus, Pages: cfg.Pages, Memory: plan.Boot.MemoryTop, Devices: len(cfg.Devices) > 0})
 	if err != nil {
 		return nil, errors.Join(err, nest.release())
 	}

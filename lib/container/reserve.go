@@ -34,11 +34,14 @@ func (a account) shortage(need uint64) uint64 {
 }
 
 // Overhead is the most that a container costs its parent beside its grant: the nonkernel's page tables for its whole
-// address space, and what it keeps for the container and each vCPU.
+// address space, the IOMMU's if it has devices, and what the nonkernel keeps for the container and each vCPU.
 func Overhead(spec Spec) uint64 {
 	n := uint64(1)
 	for shift := 21; shift <= 39; shift += 9 {
 		n += (spec.Memory + 1<<shift - 1) >> shift
+	}
+	if spec.Devices {
+		n *= 2
 	}
 	return n + 24 + 16*uint64(spec.VCPUs)
 }
