@@ -167,12 +167,62 @@ func (c *counter) Read(b []byte) (int, error) {
 // ErrCut says that the machine ended while it was streaming.
 var ErrCut = errors.New("the machine went away")
 
+// Metrics is what /metrics answers.
+func (c *Client) Metrics(ctx context.Context) (string, error) {
+	answer, err := c.do(ctx, "GET", "/metrics", nil, 0, nil)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	return string(b), err
+}
+
+// Note tells the machine of an event that happened on this computer: EventPublish or EventFree.
+func (c *Client) Note(ctx context.Context, ev Event) error {
+	b, err := json.Marshal(ev)
+	if err != nil {
+		return err
+	}
+	answer, err := c.do(ctx, "POST", "/v1/events", bytes.NewReader(b), int64(len(b)), map[string]string{"Content-Type": "application/json"})
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+// Events hands what happened after event since to handle, and with follow what will.
+func (c *Client) Events(ctx context.Context, since uint64, follow bool, handle func(Event) error) error {
+	path := fmt.Sprintf("/v1/events?since=%d", since)
+	if follow {
+		path += "&follow=1"
+	}
+	return c.stream(ctx, path, follow, handle)
+}
+
 // Logs hands what a container printed to handle: with follow until it ends, and the event of its end last.
 func (c *Client) Logs(ctx context.Context, name string, follow bool, handle func(Event) error) error {
 	path := containerPath(name, "/logs")
 	if follow {
 		path += "?follow=1"
 	}
+	err := c.stream(ctx, path, follow, func(ev Event) error {
+		if err := handle(ev); err != nil || ev.Event != EventExit {
+			return err
+		}
+		return errEnough
+	})
+	if err == errEnough {
+		return nil
+	}
+	return err
+}
+
+// errEnough ends a stream.
+var errEnough = errors.New("enough")
+
+// stream hands events to handle until that has enough. endless says that only a machine that went away ends the stream.
+func (c *Client) stream(ctx context.Context, path string, endless bool, handle func(Event) error) error {
 	answer, err := c.do(ctx, "GET", path, nil, 0, nil)
 	if err != nil {
 		return err
@@ -184,12 +234,12 @@ func (c *Client) Logs(ctx context.Context, name string, follow bool, handle func
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case err == io.EOF && !follow:
+		case err == io.EOF && !endless:
 			return nil
 		case err != nil:
 			return fmt.Errorf("%w: %w", ErrCut, err)
 		}
-		if err := handle(ev); err != nil || ev.Event == EventExit {
+		if err := handle(ev); err != nil {
 			return err
 		}
 	}

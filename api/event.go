@@ -4,7 +4,10 @@
 // Objects only gain fields. The package must never import what belongs to one side only.
 package api
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Version is the version of the protocol, as EventMachine gives it.
 const Version = 1
@@ -18,6 +21,15 @@ const (
 	EventRestart = "restart" // a container will be started again, for the Attempt-th time
 	EventServing = "serving" // the management API answers
 	EventDone    = "done"    // all containers have ended and the machine switches itself off: Code, Lost
+)
+
+// Further events that the management API tells of (GET /v1/events), all with Seq and Time.
+const (
+	EventStop    = "stop"    // somebody asked for the end of a container
+	EventRemove  = "remove"  // a container was forgotten
+	EventPublish = "publish" // a port of the developer's computer leads to a container: Port
+	EventFree    = "free"    // and does so no more
+	EventDropped = "dropped" // Count events that came before the next one are not kept any more
 )
 
 // Streams of EventOutput.
@@ -43,6 +55,10 @@ type Event struct {
 	Attempt   int             `json:"attempt,omitempty"`
 	Stats     *Stats          `json:"stats,omitempty"`
 	Lost      *Lost           `json:"lost,omitempty"`
+	Seq       uint64          `json:"seq,omitempty"` // events of a machine are numbered from 1 on
+	Time      time.Time       `json:"time,omitzero"`
+	Port      string          `json:"port,omitempty"` // as in Spec.Ports
+	Count     uint64          `json:"count,omitempty"`
 }
 
 // Lost is what the root container has less of after all programs have ended than before the first. Anything but zeros is
@@ -89,6 +105,7 @@ func ExitCode(reason string, code int) int {
 type Stats struct {
 	Exits              map[string]uint64 `json:"exits"` // by reason, see ExitNames
 	CPUSeconds         float64           `json:"cpu_seconds"`
+	MemoryBytes        int64             `json:"memory_bytes,omitempty"` // backed by frames now; of one that has ended: 0
 	MemoryPeakBytes    int64             `json:"memory_peak_bytes"`
 	MemoryGrantedBytes int64             `json:"memory_granted_bytes"`
 	MainTSC            uint64            `json:"main_tsc"` // ticks from first entry to main; 0 = it never got there

@@ -21,6 +21,10 @@ import "time"
 //	GET    /v1/containers/{name}/wait        answers when it has ended; Container
 //	GET    /v1/containers/{name}/logs[?follow=1]
 //	       what it printed last, as Events "output", one a line; with follow until it ends, then an Event "exit"
+//	GET    /v1/events[?since=N][&follow=1]
+//	       what happened after event N, one Event a line; with follow without end. "dropped" says what is not kept any more
+//	POST   /v1/events                        an Event "publish" or "free" with Container and Port, for others to hear of
+//	GET    /metrics                          numbers, as OpenMetrics 1.0
 
 // Headers of a request that starts a container.
 const (
@@ -34,6 +38,8 @@ const (
 	MaxProgram   = 512 << 20 // bytes of an ELF file
 	LogSize      = 1 << 20   // bytes of output that are kept of a container
 	MaxWorkloads = 32        // containers that are known at a time, those included that have ended
+	MaxEvents    = 1024      // events that are kept
+	MaxEvent     = 4 << 10   // bytes of an Event that is sent to the machine
 )
 
 // Spec is a container to start.
@@ -44,14 +50,16 @@ type Spec struct {
 	Memory  uint64   `json:"memory,omitempty"` // bytes; 0 = the machine decides
 	VCPUs   int      `json:"vcpus,omitempty"`  // 0 = the machine decides
 	Network bool     `json:"network,omitempty"`
-	Ports   []string `json:"ports,omitempty"` // what is published, for people: the machine does nothing about it
+	Restart string   `json:"restart,omitempty"` // no, on-failure[:N] or always; "" = no
+	Ports   []string `json:"ports,omitempty"`   // what is published, for people: the machine does nothing about it
 }
 
 // States of a Container.
 const (
-	StateStarting = "starting"
-	StateRunning  = "running"
-	StateExited   = "exited"
+	StateStarting   = "starting"
+	StateRunning    = "running"
+	StateRestarting = "restarting" // it has ended and will be started again
+	StateExited     = "exited"
 )
 
 // Container is what is known of a container.
@@ -62,6 +70,9 @@ type Container struct {
 	Digest   string    `json:"digest"`            // of its program, SHA-256
 	Address  string    `json:"address,omitempty"` // in the machine's network
 	Ports    []string  `json:"ports,omitempty"`
+	Env      []string  `json:"env,omitempty"`
+	Restart  string    `json:"restart,omitempty"`
+	Memory   int64     `json:"memory"` // bytes that it gets
 	VCPUs    int       `json:"vcpus"`
 	Started  time.Time `json:"started"`
 	Ended    time.Time `json:"ended,omitzero"`

@@ -19,7 +19,12 @@ func (m *manager) describe() api.Machine {
 func (m *manager) describeContainer(w *workload) api.Container {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.describeLocked(w)
+}
+
+func (m *manager) describeLocked(w *workload) api.Container {
 	c := api.Container{Name: w.spec.Name, State: w.state, Args: w.spec.Args, Digest: w.digest, Ports: slices.Clone(w.ports), VCPUs: w.vcpus,
+		Env: w.spec.Env, Restart: w.spec.Restart, Memory: int64(m.grant(w)) * abi.PageSize,
 		Started: w.started, Ended: w.ended, Restarts: w.restarts, Code: w.end.Code, Reason: w.end.Reason, Error: w.end.Error, Stats: w.end.Stats}
 	if n := w.spec.Network; n != nil {
 		c.Address = n.Address.Addr().String()

@@ -49,8 +49,11 @@ type manager struct {
 	tscHz   uint64
 	place   manifest.Network // root's own
 
+	events eventRing
+
 	mu        sync.Mutex
-	workloads []*workload // in the order of their start
+	exits     map[string]uint64 // of all runs that are over, by reason
+	workloads []*workload       // in the order of their start
 	names     map[string]bool
 	taken     []bool // seats
 	used      uint64 // pages that are given away, or hold programs
@@ -68,7 +71,11 @@ type workload struct {
 
 	// Guarded by manager.mu.
 	state    string
+	retry    backoff
+	timer    *time.Timer // in StateRestarting
+	stopping bool        // somebody has asked for its end: the policy does not count
 	process  process
+	cpu      float64 // seconds of its runs that are over
 	seat     int
 	need     uint64
 	vcpus    int
@@ -96,7 +103,8 @@ func failed(status int, format string, args ...any) error {
 const mostSeats = 12
 
 func newManager(s starter, r *reporter, alloc func(int) (*block, error), cores []uint32, mem memory, place manifest.Network, tscHz uint64) *manager {
-	m := &manager{starter: s, report: r, alloc: alloc, memory: mem, cpus: len(cores), tscHz: tscHz, place: place, names: map[string]bool{}}
+	m := &manager{starter: s, report: r, alloc: alloc, memory: mem, cpus: len(cores), tscHz: tscHz, place: place, names: map[string]bool{},
+		exits: map[string]uint64{}}
 	m.seats = layoutSeats(cores, make([]request, mostSeats))
 	m.taken = make([]bool, len(m.seats))
 	m.address = place.Address.Addr()
@@ -163,7 +171,7 @@ func (m *manager) drop(b *block) {
 // it succeeds or not.
 func (m *manager) add(spec *api.Spec, program *block, digest string) (*workload, error) {
 	w := &workload{ports: spec.Ports, digest: digest, program: program, log: &logRing{}, seat: -1, state: api.StateExited, done: make(chan struct{}),
-		spec: manifest.Container{Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs}}
+		spec: manifest.Container{Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs, Restart: spec.Restart}}
 	if spec.Network {
 		if err := m.connect(w); err != nil {
 			m.drop(program)
@@ -243,6 +251,8 @@ func (m *manager) admit(w *workload) error {
 	m.used += n
 	w.state, w.started, w.ended, w.end = api.StateStarting, time.Now(), time.Time{}, api.Event{}
 	w.done = make(chan struct{})
+	policy, _ := manifest.ParseRestart(w.spec.Restart) // checked with the request
+	w.retry, w.stopping = backoff{policy: policy}, false
 	return nil
 }
 
@@ -267,18 +277,21 @@ func (m *manager) launch(w *workload) error {
 		p, err = m.starter.start(&w.spec, w.program.bytes, files, m.grant(w), cores, func(stream int, data []byte) { w.log.write(streams[stream], data) })
 	}
 	if err != nil {
-		m.over(w, api.Event{Code: api.CodeStartFailed, Reason: api.ReasonStartFailed, Error: err.Error()})
+		m.over(w, api.Event{Event: api.EventExit, Container: w.spec.Name, Code: api.CodeStartFailed, Reason: api.ReasonStartFailed, Error: err.Error()})
 		return &failure{http.StatusUnprocessableEntity, err}
 	}
 	m.mu.Lock()
 	w.process, w.state = p, api.StateRunning
+	m.events.add(api.Event{Event: api.EventStart, Container: w.spec.Name})
+	if w.stopping { // since it was starting
+		_ = p.Kill()
+	}
 	m.mu.Unlock()
-	m.report.send(api.Event{Event: api.EventStart, Container: w.spec.Name})
 	go m.watch(w, p)
 	return nil
 }
 
-// watch waits for the end of w.
+// watch waits for the end of a run of w, and has it started again if its policy says so.
 func (m *manager) watch(w *workload, p running) {
 	st, err := p.Wait()
 	if err != nil {
@@ -288,18 +301,63 @@ func (m *manager) watch(w *workload, p running) {
 	if err := errors.Join(err, p.Close()); err != nil {
 		m.report.say("%s: %v", w.spec.Name, err)
 	}
-	m.report.send(ev)
 	m.over(w, ev)
 }
 
-// over notes the end of a run and gives back what only a running container has.
+// over notes the end of a run. Cores and memory are given back, unless another run follows: that one must not fail for want of
+// them.
 func (m *manager) over(w *workload, ev api.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	w.process, w.ended, w.end = nil, time.Now(), ev
+	m.account(w, ev.Stats)
+	m.events.add(ev)
+	if ev.Reason == api.ReasonStartFailed || w.stopping {
+		m.finish(w)
+		return
+	}
+	wait, again := w.retry.again(ev.Code, time.Duration(ev.Stats.RunSeconds*float64(time.Second)))
+	if !again {
+		m.finish(w)
+		return
+	}
+	w.state = api.StateRestarting
+	w.restarts++
+	m.events.add(api.Event{Event: api.EventRestart, Container: w.spec.Name, Attempt: w.retry.times})
+	w.timer = time.AfterFunc(wait, func() { m.retry(w) })
+}
+
+// account adds what a run used to what all runs did.
+func (m *manager) account(w *workload, st *api.Stats) {
+	if st == nil {
+		return
+	}
+	w.cpu += st.CPUSeconds
+	for reason, n := range st.Exits {
+		m.exits[reason] += n
+	}
+}
+
+// finish gives back what only a running container has. The manager is locked.
+func (m *manager) finish(w *workload) {
 	m.taken[w.seat], w.seat = false, -1
 	m.used -= w.need
-	w.state, w.process, w.ended, w.end = api.StateExited, nil, time.Now(), ev
+	w.state = api.StateExited
 	close(w.done)
+}
+
+// retry starts w again because its policy says so.
+func (m *manager) retry(w *workload) {
+	m.mu.Lock()
+	if w.state != api.StateRestarting {
+		m.mu.Unlock()
+		return
+	}
+	w.state, w.started, w.ended, w.end = api.StateStarting, time.Now(), time.Time{}, api.Event{}
+	m.mu.Unlock()
+	if err := m.launch(w); err != nil {
+		m.report.say("%s could not be started again: %v", w.spec.Name, err)
+	}
 }
 
 // find finds a container by its name.
@@ -318,9 +376,17 @@ func (m *manager) find(name string) (*workload, error) {
 func (m *manager) kill(w *workload) (<-chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if w.state == api.StateExited {
+		return w.done, nil
+	}
+	if !w.stopping {
+		m.events.add(api.Event{Event: api.EventStop, Container: w.spec.Name})
+	}
+	w.stopping = true
 	switch w.state {
-	case api.StateStarting:
-		return nil, failed(http.StatusConflict, "%s is just starting: try again", w.spec.Name)
+	case api.StateRestarting:
+		w.timer.Stop()
+		m.finish(w)
 	case api.StateRunning:
 		if err := w.process.Kill(); err != nil && !errors.Is(err, abi.EBUSY) && !errors.Is(err, abi.ENOENT) {
 			return nil, err
@@ -344,16 +410,6 @@ func (m *manager) again(w *workload) error {
 	if err != nil {
 		return err
 	}
-	if w.spec.Network != nil {
-		// It gets another function, which has another MAC address, while the network may remember the old one: so it gets another
-		// address, too.
-		old := w.files
-		if err := m.connect(w); err != nil {
-			m.over(w, api.Event{Code: api.CodeStartFailed, Reason: api.ReasonStartFailed, Error: err.Error()})
-			return err
-		}
-		m.drop(old)
-	}
 	return m.launch(w)
 }
 
@@ -369,21 +425,24 @@ func (m *manager) remove(w *workload) error {
 	if state != api.StateExited {
 		return failed(http.StatusConflict, "%s is %s: stop it first, or remove it by force", w.spec.Name, state)
 	}
-	m.forget(w)
+	if m.forget(w) {
+		m.events.add(api.Event{Event: api.EventRemove, Container: w.spec.Name})
+	}
 	return nil
 }
 
 // forget takes w, which has ended, off the books, once.
-func (m *manager) forget(w *workload) {
+func (m *manager) forget(w *workload) bool {
 	m.mu.Lock()
 	i := slices.Index(m.workloads, w)
 	if i < 0 || w.state != api.StateExited {
 		m.mu.Unlock()
-		return
+		return false
 	}
 	m.workloads = slices.Delete(m.workloads, i, i+1)
 	m.mu.Unlock()
 	m.drop(w.program)
 	m.drop(w.files)
 	m.releaseName(w.spec.Name)
+	return true
 }

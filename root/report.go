@@ -128,6 +128,9 @@ func stats(st abi.Status, tscHz uint64) *api.Stats {
 		MemoryGrantedBytes: int64(st.Pages) * abi.PageSize,
 		CPUSeconds:         seconds(st.CPUTime, tscHz),
 	}
+	if st.State != abi.StateEnded {
+		s.MemoryBytes = int64(st.Attached) * abi.PageSize
+	}
 	for i, name := range api.ExitNames {
 		s.Exits[name] = st.Exits[i]
 	}

@@ -38,7 +38,19 @@ type server struct {
 
 func newServer(m *manager, token string) http.Handler {
 	s := &server{m: m, token: sha256.Sum256([]byte("Bearer " + token)), mux: http.NewServeMux(), uploads: make(chan struct{}, mostUploads)}
-	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) error{
+	for pattern, h := range s.routes() {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := h(w, r); err != nil {
+				answerError(w, err)
+			}
+		})
+	}
+	return s
+}
+
+// routes are what there is to ask for.
+func (s *server) routes() map[string]func(http.ResponseWriter, *http.Request) error {
+	return map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/machine":                    s.machine,
 		"GET /v1/containers":                 s.list,
 		"POST /v1/containers":                s.create,
@@ -50,14 +62,10 @@ func newServer(m *manager, token string) http.Handler {
 		"POST /v1/containers/{name}/restart": s.restart,
 		"GET /v1/containers/{name}/wait":     s.wait,
 		"GET /v1/containers/{name}/logs":     s.logs,
-	} {
-		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				answerError(w, err)
-			}
-		})
+		"GET /v1/events":                     s.events,
+		"POST /v1/events":                    s.note,
+		"GET /metrics":                       s.metrics,
 	}
-	return s
 }
 
 // ServeHTTP answers nothing to who has not the token: not even what there is.
@@ -209,6 +217,7 @@ func readSpec(header string) (*api.Spec, error) {
 	}
 	check := manifest.Manifest{Version: manifest.Version, Containers: []manifest.Container{{
 		Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs,
+		Restart: spec.Restart,
 	}}}
 	if err := check.Check(); err != nil {
 		return nil, err

@@ -64,6 +64,14 @@ func (s *Stack) ask(h *[headers]byte, addr uint32) Answer {
 	return s.arpPacket(h, arpRequest, broadcastMAC, 0, addr)
 }
 
+// Announce makes the packet by which a station that has just come tells its neighbours where its address is now (RFC 5227 section 3):
+// they may remember who had it before.
+func (s *Stack) Announce(buffer []byte) Answer {
+	h := (*[headers]byte)(buffer)
+	binary.LittleEndian.PutUint16(h[12:14], etherARP)
+	return s.arpPacket(h, arpRequest, broadcastMAC, 0, s.addr)
+}
+
 // arpPacket writes a whole ARP packet from this station.
 func (s *Stack) arpPacket(h *[headers]byte, operation, to, targetMAC uint64, target uint32) Answer {
 	le := binary.LittleEndian

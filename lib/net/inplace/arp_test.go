@@ -312,3 +312,12 @@ func TestTwoStations(t *testing.T) {
 		t.Errorf("got %q; %+v, %+v", got, a.Counters, b.Counters)
 	}
 }
+
+// TestAnnounce: who has come says so, and who knew the address with another station believes it.
+func TestAnnounce(t *testing.T) {
+	b := make([]byte, 2048)
+	a := newStack(t, false).Announce(b)
+	if a.N != 42 || verifyARP(t, b[:42]) != 1 || !bytes.Equal(b[:6], bytes.Repeat([]byte{255}, 6)) || !bytes.Equal(b[38:42], ourAddr.AsSlice()) {
+		t.Errorf("%+v: % x", a, b[:42])
+	}
+}

@@ -140,6 +140,7 @@ func (s *Stack) Lost() uint64 { return s.out.lostSoFar() }
 // Serve moves packets until ctx is done or the function was reset, in the calling goroutine. Then all connections are reset, and
 // the stack is of no more use.
 func (s *Stack) Serve(ctx context.Context) error {
+	s.announce()
 	start, polls, slept := time.Now(), 0, s.queue.Sleeps
 	err := s.queue.Run(ctx, func() int {
 		// The clock is read after each sleep, and every so many polls.
@@ -158,6 +159,15 @@ func (s *Stack) Serve(ctx context.Context) error {
 	})
 	s.shutDown()
 	return err
+}
+
+// announce tells the neighbours where the address is now. Another station may have had it a moment ago.
+func (s *Stack) announce() {
+	if b := s.queue.Buffer(); b != nil {
+		a := s.inplace.Announce(b)
+		s.queue.Send(a.N, a.Offload)
+		s.queue.Flush()
+	}
 }
 
 // shutDown resets all connections, waits for gVisor's goroutines and sends what they still had to say.
