@@ -376,13 +376,7 @@ func (m *manager) find(name string) (*workload, error) {
 func (m *manager) kill(w *workload) (<-chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if w.state == api.StateExited {
-		return w.done, nil
-	}
-	if !w.stopping {
-		m.events.add(api.Event{Event: api.EventStop, Container: w.spec.Name})
-	}
-	w.stopping = true
+	m.asked(w)
 	switch w.state {
 	case api.StateRestarting:
 		w.timer.Stop()
@@ -393,6 +387,14 @@ func (m *manager) kill(w *workload) (<-chan struct{}, error) {
 		}
 	}
 	return w.done, nil
+}
+
+// asked notes that somebody asks for the end of w: it is not to be started again. The manager is locked.
+func (m *manager) asked(w *workload) {
+	if w.state != api.StateExited && !w.stopping {
+		w.stopping = true
+		m.events.add(api.Event{Event: api.EventStop, Container: w.spec.Name})
+	}
 }
 
 // again starts w again, which has ended.

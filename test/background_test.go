@@ -3,12 +3,16 @@ package test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"nom.dev/nom/api"
 )
 
 // background runs nom on machines of its own.
@@ -65,6 +69,43 @@ func processes(word string) []string {
 	return list
 }
 
+// address is where a container is in its machine.
+func (b *background) address(name string) string {
+	b.t.Helper()
+	out, _ := b.run("inspect", name)
+	var k api.Container
+	if err := json.Unmarshal([]byte(out), &k); err != nil {
+		b.t.Error(err)
+	}
+	return k.Address
+}
+
+// endsByItself: who ends by itself, after it was started again as often as its policy says, leaves its ports to others.
+func (b *background) endsByItself(port int) {
+	b.t.Helper()
+	forward := fmt.Sprintf("127.0.0.1:%d:8080", port)
+	b.want([]string{"once\n"}, "run", "-d", "--name", "once", "-p", forward, "--restart", "on-failure:1", "./apps/crash")
+	b.want([]string{"2\n"}, "wait", "once")
+	freed := fmt.Sprintf("free once 127.0.0.1:%d->8080/tcp", port)
+	var story string
+	for !strings.Contains(story, freed) && b.ctx.Err() == nil {
+		story, _ = b.run("events")
+		time.Sleep(100 * time.Millisecond)
+	}
+	for _, line := range []string{"start once", "publish once", "exit once code 2: exit", "restart once for the 1. time", "start web", "stop web"} {
+		if !strings.Contains(story, line) {
+			b.t.Errorf("no event %q", line)
+		}
+	}
+	b.want([]string{"next\n"}, "run", "-d", "--name", "next", "-p", forward, "./apps/web")
+	if err := browse(b.ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 1, 1); err != nil {
+		b.t.Error(err)
+	}
+	if _, code := b.run("rm", "-f", "once", "next"); code != 0 {
+		b.t.Errorf("rm: code %d", code)
+	}
+}
+
 // TestBackground: a machine in the background starts with the first program, serves it to this computer, and goes without a trace.
 func TestBackground(t *testing.T) {
 	b := newBackground(t)
@@ -83,10 +124,18 @@ func TestBackground(t *testing.T) {
 	if _, code := b.run("run", "-d", "-p", forward, "./apps/web"); code != 125 {
 		t.Errorf("a port that is taken: code %d, want 125", code)
 	}
+	before := b.address("web")
 	b.want([]string{"web\n"}, "restart", "web")
+	if after := b.address("web"); after != before || before == "" {
+		t.Errorf("after the restart its address is %q instead of %q", after, before)
+	}
 	if err := browse(ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 1, 1); err != nil {
 		t.Error(err)
 	}
+	b.want([]string{"NAME", "web", "interrupt "}, "stats")
+	b.want([]string{`"cpus": 2`, `"running": true`, `"memory_free"`}, "machine", "inspect")
+	b.want([]string{"nom_build_info{", `nom_app_up{app="web"} 1`, "# EOF"}, "machine", "metrics")
+	b.endsByItself(freeTCPPort(t))
 	b.want([]string{"web\n"}, "stop", "web")
 	b.want([]string{"web", "exited (0)"}, "ps", "-a")
 	b.want([]string{"0\n"}, "wait", "web")
@@ -100,9 +149,9 @@ func TestBackground(t *testing.T) {
 	if left := processes(home); len(left) > 0 {
 		t.Errorf("still there: %q", left)
 	}
-	log, err := os.ReadFile(filepath.Join(home, "machines", "default", "machine.log"))
+	log, err := os.ReadFile(filepath.Join(home, "machines", "default", "console.log"))
 	if err != nil || bytes.Contains(log, []byte("bug in the nonkernel")) || !bytes.Contains(log, []byte("checking the isolation invariants")) || bytes.Contains(log, []byte("blocked")) {
-		t.Errorf("the machine's log: %v\n%s", err, log)
+		t.Errorf("the machine's console: %v\n%s", err, log)
 	}
 	b.want(nil, "machine", "rm")
 }

@@ -86,7 +86,7 @@ func restartContainers(a *app, args []string) error {
 	})
 }
 
-// republish makes the ports of a container lead to it, whether they did before or not.
+// republish makes the ports of a container lead to it again, as far as they do not.
 func (m machineDir) republish(k api.Container) error {
 	var list []published
 	for _, s := range k.Ports {
@@ -96,10 +96,7 @@ func (m machineDir) republish(k api.Container) error {
 		}
 		list = append(list, p)
 	}
-	if err := m.unpublish(k.Ports); err != nil {
-		return err
-	}
-	return m.publish(k.Address, list)
+	return m.publish(k, list)
 }
 
 func wait(a *app, args []string) error {
@@ -133,7 +130,7 @@ func remove(a *app, args []string) error {
 			return fmt.Errorf("%s is %s: stop it first, or use -f", name, k.State)
 		}
 		// The ports first: somebody else may have the address as soon as the container is gone.
-		if err := r.dir.unpublish(k.Ports); err != nil {
+		if err := r.dir.unpublish(k); err != nil {
 			return err
 		}
 		if err := r.client.Remove(a.ctx, name, force); err != nil {
@@ -235,7 +232,10 @@ func ps(a *app, args []string) error {
 
 func psLine(k *api.Container, now time.Time) string {
 	status := fmt.Sprintf("%s %v", k.State, now.Sub(k.Started).Round(time.Second))
-	if k.State == api.StateExited {
+	switch k.State {
+	case api.StateRestarting:
+		status = fmt.Sprintf("restarting (%d)", k.Code)
+	case api.StateExited:
 		status = fmt.Sprintf("exited (%d)", k.Code)
 		if k.Reason != api.ReasonExit {
 			status += " " + k.Reason

@@ -169,12 +169,19 @@ func (m machineDir) run(a *app, ready *os.File) error {
 		return err
 	}
 	defer os.Remove(m.path(stateFile))
+	defer os.Remove(m.path(portsFile))
+	os.Remove(m.path(portsFile))
+	console, err := os.OpenFile(m.path(consoleFile), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
 	defer os.Remove(machine.MonitorSocket(m.dir))
 	os.Remove(machine.MonitorSocket(m.dir))
 	address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	config := machine.Config{CPUs: c.CPUs, Memory: c.Memory, Accel: c.Accel, Image: m.path(imageFile), Dir: m.dir, QMP: true,
 		Netdev:  fmt.Sprintf("user,hostfwd=tcp:%v-%v:%d", address, userFirst, managementPort),
-		Console: &cappedWriter{w: a.stderr, left: mostLog}}
+		Console: &cappedWriter{w: console, left: mostLog}}
 	_, err = machine.Run(a.ctx, config, func(ev api.Event) {
 		if ev.Event != api.EventServing {
 			return
@@ -184,6 +191,7 @@ func (m machineDir) run(a *app, ready *os.File) error {
 			fmt.Fprintln(ready, err)
 		} else {
 			fmt.Fprintln(ready, "ok")
+			go m.keepPorts(a.ctx, s.client())
 		}
 		ready.Close()
 	})

@@ -25,6 +25,10 @@ const machinesHelp = `
   stop    end it, and everything that runs on it
   rm      remove one that does not run
   ls      list all, with -q or --format json
+  inspect describe one as JSON
+  console print what it has on its console; with -f go on until it ends
+  logs    print what its supervisor on this computer said; likewise
+  metrics print its numbers in the format of Prometheus
 
 NAME is "default" when it is left out. What nom keeps of machines is in $NOM_HOME, or in $XDG_DATA_HOME/nom.
 `
@@ -38,6 +42,7 @@ type verbFlags struct {
 func machines(a *app, args []string) error {
 	verbs := map[string]func(*app, machineDir, *machineOptions) error{
 		"create": createMachine, "start": startMachine, "stop": stopMachine, "rm": removeMachine, "ls": listMachines,
+		"inspect": inspectMachine, "console": machineConsole, "logs": machineLogs, "metrics": machineMetrics,
 	}
 	if len(args) == 2 && args[0] == superviseVerb {
 		return supervisor(a, args[1])
@@ -68,6 +73,7 @@ type machineOptions struct {
 	machineConfig
 	memory quantity
 	quiet  bool
+	follow bool
 	format format
 	fs     *pflag.FlagSet
 }
@@ -78,6 +84,7 @@ func (o *machineOptions) add(fs *pflag.FlagSet) {
 	fs.VarP(&o.memory, "memory", "m", "memory of a new machine")
 	fs.StringVar(&o.Accel, "accel", "", "kvm or tcg (software emulation); default: the best that this computer has")
 	fs.BoolVarP(&o.quiet, "quiet", "q", false, "list names only")
+	fs.BoolVarP(&o.follow, "follow", "f", false, "go on until the machine ends")
 	fs.Var(&o.format, "format", "how to print the list; json is one object a line")
 }
 

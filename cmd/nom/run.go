@@ -36,10 +36,12 @@ type runFlags struct {
 	vcpus    int
 	publish  []string
 	network  bool
+	restart  restart
 	tags     string
 }
 
 func (r *runFlags) add(fs *pflag.FlagSet) {
+	r.restart = "no"
 	addMachine(fs, &r.machine)
 	fs.BoolVarP(&r.detach, "detach", "d", false, "leave it in the background and print its name")
 	fs.BoolVar(&r.remove, "rm", false, "forget the container when it has ended; not with -d")
@@ -50,6 +52,7 @@ func (r *runFlags) add(fs *pflag.FlagSet) {
 	fs.IntVar(&r.vcpus, "vcpus", 0, "its virtual processors; default: the machine decides")
 	fs.StringArrayVarP(&r.publish, "publish", "p", nil, "lead a `port` of this computer to one of the container: [ADDRESS:]PORT:PORT[/udp] (repeat it)")
 	fs.BoolVar(&r.network, "network", false, "let the program reach the network outside; -p does so, too")
+	fs.Var(&r.restart, "restart", "when to start the program again after it has ended: no, on-failure[:N] or always")
 	fs.StringVar(&r.tags, "tags", "", "comma-separated build `tags`")
 }
 
@@ -94,7 +97,7 @@ func runProgram(a *app, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.publish(k.Address, ports); err != nil {
+	if err := m.publish(k, ports); err != nil {
 		return errors.Join(err, s.client().Remove(context.WithoutCancel(a.ctx), k.Name, true))
 	}
 	if r.detach {
@@ -152,7 +155,7 @@ func (r *runFlags) build(a *app, arg string, args []string) (*api.Spec, []byte, 
 		return nil, nil, err
 	}
 	spec := &api.Spec{Name: p.name, Args: append([]string{p.name}, args...), Env: env, Memory: uint64(r.memory), VCPUs: r.vcpus,
-		Network: r.network || len(r.publish) > 0}
+		Network: r.network || len(r.publish) > 0, Restart: string(r.restart)}
 	if r.name != "" {
 		spec.Name = r.name
 	}
@@ -228,7 +231,7 @@ func (a *app) attach(m machineDir, c *api.Client, k api.Container, forget bool) 
 		}
 		return nil
 	})
-	err = errors.Join(err, stop(), m.unpublish(k.Ports))
+	err = errors.Join(err, stop(), m.unpublish(k))
 	if forget {
 		err = errors.Join(err, c.Remove(ctx, k.Name, true))
 	}
@@ -265,6 +268,9 @@ func (p *published) isFree() error {
 		if l, err = net.Listen("tcp4", p.host.String()); err == nil {
 			return l.Close()
 		}
+	}
+	if who := p.holder(); who != "" {
+		return fmt.Errorf("-p %s: that port of this computer leads to %s already: stop that, or choose another port", p.whole, who)
 	}
 	return fmt.Errorf("-p %s: the port of this computer cannot be used: %w", p.whole, err)
 }

@@ -79,7 +79,7 @@ func (r *remote) ended(a *app, k api.Container, err error) error {
 		return err
 	}
 	fmt.Fprintln(a.stdout, k.Name)
-	return r.dir.unpublish(k.Ports)
+	return r.dir.unpublish(k)
 }
 
 func kill(a *app, args []string) error {

@@ -31,6 +31,10 @@ const (
 	logFile    = "machine.log" // what the supervisor says
 	startLock  = "start.lock"  // held by who starts or stops it
 	runLock    = "run.lock"    // held by the supervisor
+
+	consoleFile = "console.log" // what the machine printed on its console
+	portsFile   = "ports.json"  // []forwarded, while it runs
+	portsLock   = "ports.lock"  // held by who publishes and frees ports
 )
 
 // machineConfig is what a machine is made of.
