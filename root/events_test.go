@@ -158,6 +158,12 @@ func TestStopRestarting(t *testing.T) {
 	if _, err := r.begin(t, api.Spec{Name: "server", Restart: "always"}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := r.begin(t, api.Spec{Name: "polite", Restart: "always"}); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := r.Stop(ctx, "polite", api.StopPatience); err != nil || k.State != api.StateExited || k.Restarts != 0 || k.Code != 143 {
+		t.Errorf("%+v, %v", k, err)
+	}
 	if k, err := r.Kill(ctx, "server"); err != nil || k.State != api.StateExited || k.Restarts != 0 || k.Code != api.CodeKilled {
 		t.Errorf("%+v, %v", k, err)
 	}

@@ -376,7 +376,7 @@ func (m *manager) find(name string) (*workload, error) {
 func (m *manager) kill(w *workload) (<-chan struct{}, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asked(w)
+	m.noteStop(w)
 	switch w.state {
 	case api.StateRestarting:
 		w.timer.Stop()
@@ -389,8 +389,8 @@ func (m *manager) kill(w *workload) (<-chan struct{}, error) {
 	return w.done, nil
 }
 
-// asked notes that somebody asks for the end of w: it is not to be started again. The manager is locked.
-func (m *manager) asked(w *workload) {
+// noteStop notes that somebody asks for the end of w: it is not to be started again. The manager is locked.
+func (m *manager) noteStop(w *workload) {
 	if w.state != api.StateExited && !w.stopping {
 		w.stopping = true
 		m.events.add(api.Event{Event: api.EventStop, Container: w.spec.Name})

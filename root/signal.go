@@ -57,7 +57,7 @@ func asked(err error) error {
 // stop asks the program of w to end and gives it so long, then ends it.
 func (m *manager) stop(ctx context.Context, w *workload, patience time.Duration) error {
 	m.mu.Lock()
-	m.asked(w)
+	m.noteStop(w)
 	m.mu.Unlock()
 	if patience > 0 && m.signal(ctx, w, sigTERM) == nil { // who cannot be asked is ended at once
 		timer := time.NewTimer(patience)
