@@ -104,6 +104,7 @@ func startProgram(c *cpuState, b *abi.BootPage) {
 	t.state = threadRunning
 	t.cpu = c
 	c.current = t
+	c.since = nanotime()
 	c.setStack(t.top)
 	startThread(t.sp + 16)
 }
@@ -149,17 +150,21 @@ func pushArguments(b *abi.BootPage, top uint64) uint64 {
 		next = afterNUL(next)
 	}
 	push(0)
-	push(auxSysInfo)
-	push(addressOf(&vdso))
-	push(auxPageSize)
-	push(pageSize)
-	push(auxRandom)
-	push(random)
-	push(auxSecure)
-	push(0)
-	push(0)
-	push(0)
+	for _, v := range auxiliary(top) {
+		push(v)
+	}
 	return sp
+}
+
+// auxiliary is the auxiliary vector of a program with the given top of its stack: 16 random bytes lie below that.
+func auxiliary(top uint64) [10]uint64 {
+	return [...]uint64{
+		auxSysInfo, addressOf(&vdso),
+		auxPageSize, pageSize,
+		auxRandom, top - 32,
+		auxSecure, 0,
+		0, 0,
+	}
 }
 
 func afterNUL(a uint64) uint64 {

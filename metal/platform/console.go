@@ -148,7 +148,6 @@ func flushPrint() {
 }
 
 func printHex(v uint64) {
-	const digits = "0123456789abcdef"
 	shift := 60
 	for shift > 0 && v>>shift == 0 {
 		shift -= 4
@@ -156,22 +155,13 @@ func printHex(v uint64) {
 	printByte('0')
 	printByte('x')
 	for ; shift >= 0; shift -= 4 {
-		printByte(digits[v>>shift&15])
+		printByte(hexDigits[v>>shift&15])
 	}
 }
 
 func printDecimal(v uint64) {
 	var b [20]byte
-	i := len(b)
-	for {
-		i--
-		b[i] = byte('0' + v%10)
-		v /= 10
-		if v == 0 {
-			break
-		}
-	}
-	for ; i < len(b); i++ {
-		printByte(b[i])
+	for _, c := range b[decimal(&b, v):] {
+		printByte(c)
 	}
 }

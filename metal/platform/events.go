@@ -18,7 +18,10 @@ var holdings struct {
 	n        int // of returned: what comes back first stands last
 }
 
-func eventPage() *abi.EventPage { return at[abi.EventPage](direct(abi.EventPageAddr)) }
+// eventPageAddr is a variable for tests only.
+var eventPageAddr uint64 = abi.EventPageAddr
+
+func eventPage() *abi.EventPage { return at[abi.EventPage](direct(eventPageAddr)) }
 
 func initHoldings(b *abi.BootPage) {
 	holdings.pages = atomic.LoadUint64(&eventPage().Pages)

@@ -11,6 +11,8 @@ package main
 //	files_path.go    paths to nodes
 //	files_cwd.go     the working directory and its path
 //	files_setup.go   what is there at the start
+//	files_etc.go     /etc
+//	files_generated.go  what is made when it is read: files_proc.go, files_process.go, files_sys.go, files_cgroup.go
 //	files_open.go    open files
 //	files_io.go      reading and writing them
 //	files_change.go  making, removing, renaming

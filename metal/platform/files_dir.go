@@ -18,8 +18,11 @@ func (n node) inBundle() bool { return n&bundleNode != 0 }
 func (n node) index() uint32 { return uint32(n &^ bundleNode) }
 
 func (n node) mode() uint32 {
-	if n.inBundle() {
+	switch {
+	case n.inBundle():
 		return bundleFiles.mode(n.index())
+	case n.isDescriptor():
+		return modeLink | 0o700
 	}
 	return inodeAt(uint32(n)).mode
 }
@@ -27,17 +30,20 @@ func (n node) mode() uint32 {
 func (n node) isDir() bool { return n.mode()&modeType == modeDir }
 
 // removed tells that a directory was removed while something works in it.
-func (n node) removed() bool { return !n.inBundle() && inodeAt(uint32(n)).links == 0 }
+func (n node) removed() bool { return n.isInode() && inodeAt(uint32(n)).links == 0 }
+
+// isInode tells that n is the number of an inode.
+func (n node) isInode() bool { return n&(bundleNode|descriptorNode) == 0 }
 
 // hold and release count who uses n besides its names.
 func (n node) hold() {
-	if !n.inBundle() {
+	if n.isInode() {
 		inodeAt(uint32(n)).refs++
 	}
 }
 
 func (n node) release() {
-	if !n.inBundle() {
+	if n.isInode() {
 		inodeAt(uint32(n)).refs--
 		dropInode(uint32(n))
 	}
@@ -164,6 +170,9 @@ func lookup(dir node, name []byte) node {
 		}
 		return 0
 	}
+	if dir.isDescriptorDir() {
+		return lookupDescriptor(name)
+	}
 	if i := findEntry(uint32(dir), name); i != 0 {
 		return entryOf(i).node
 	}
@@ -211,6 +220,9 @@ func parentOf(n node) node {
 
 // own returns the inode of n, after taking over what of the bundle it needs. contents says whether a file's data matter.
 func own(n node, contents bool) (uint32, uint64) {
+	if n.ofPlatform() {
+		return 0, eROFS
+	}
 	if n.inBundle() && n.isDir() {
 		n = ofBundle(n.index()) // it may have been taken over since n was found
 	}

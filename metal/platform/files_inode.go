@@ -40,7 +40,10 @@ type inode struct {
 	height uint64
 
 	atime, mtime, ctime uint64 // nanoseconds since 1970
-	_                   [16]byte
+
+	magic     uint32 // of what the platform generates: its file system, else 0
+	generator uint32 // of a generated file: its number in generatedFiles, plus 1
+	_         [8]byte
 }
 
 var inodes table

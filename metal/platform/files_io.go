@@ -7,7 +7,7 @@ func (o *openFile) read(p, n, pos uint64) uint64 {
 	switch o.dev {
 	case devNull:
 		return 0
-	case devZero:
+	case devZero, devFull:
 		clear(bytesAt(p, n))
 		return n
 	case devRandom:
@@ -15,6 +15,9 @@ func (o *openFile) read(p, n, pos uint64) uint64 {
 	}
 	if o.node.isDir() {
 		return errno(eISDIR)
+	}
+	if o.generator != 0 {
+		return o.readGenerated(p, n, pos)
 	}
 	if !o.node.inBundle() {
 		return inodeAt(uint32(o.node)).readAt(p, n, pos)
@@ -34,6 +37,9 @@ func (o *openFile) read(p, n, pos uint64) uint64 {
 
 // write writes at pos; the range is checked.
 func (o *openFile) write(p, n, pos uint64) uint64 {
+	if o.dev == devFull {
+		return errno(eNOSPC)
+	}
 	if o.dev != 0 {
 		return n
 	}

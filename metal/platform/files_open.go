@@ -20,6 +20,7 @@ const (
 const (
 	devNull = 1 + iota
 	devZero
+	devFull
 	devRandom
 	devStdin // and standard output and error after it
 )
@@ -31,7 +32,9 @@ type openFile struct {
 	refs  uint32
 	dev   uint32
 	pos   uint64 // in a directory, the cookie of the entry that came last
-	_     [8]byte
+
+	snapshot  uint32 // of a generated file: an inode that holds what it was when it was read last
+	generator uint32 // as the inode has it
 }
 
 const fileInUse = 1 << 31
@@ -118,6 +121,9 @@ func createFile(to place, mode uint32) (node, uint64) {
 // mayOpen tells what is wrong with opening something that exists.
 func mayOpen(n node, flags uint64) uint64 {
 	write := flags&oAccess != 0
+	if n.ofPlatform() && !n.isDir() && (write || flags&oTrunc != 0) {
+		return eROFS
+	}
 	switch n.mode() & modeType {
 	case modeDir:
 		if write || flags&oCreat != 0 {
@@ -174,6 +180,9 @@ func newOpenFile(n node, flags uint64, dev uint32) uint64 {
 		flags: uint32(flags&^(oCreat|oExcl|oTrunc|oCloexec|0x10_0000)) | fileInUse,
 		node:  n, refs: 1, dev: dev,
 	}
+	if n.isInode() && n.mode()&modeType == modeRegular {
+		openFileAt(uint64(i)).generator = inodeAt(uint32(n)).generator
+	}
 	n.hold()
 	return fd
 }
@@ -188,6 +197,7 @@ func releaseFile(i uint64) {
 		return
 	}
 	n := o.node
+	o.forgetSnapshot()
 	o.flags = 0
 	openFiles.put(uint32(i))
 	n.release()

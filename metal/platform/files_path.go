@@ -159,6 +159,14 @@ func (w *walker) from(dir node, path []byte, end ending) (place, uint64) {
 			return place{}, e
 		case n == 0 && !last:
 			return place{}, eNOENT
+		case n.isDescriptor() && (!last || end.follows(slash)): // a link to a file, not to a path
+			if n = n.target(); n == 0 {
+				return place{}, eNXIO
+			}
+			if last {
+				return place{node: n, parent: dir, name: name, slash: slash}, 0
+			}
+			dir = n
 		case n != 0 && n.mode()&modeType == modeLink && (!last || end.follows(slash)):
 			if dir, path, e = w.follow(dir, n, path[j:]); e != 0 {
 				return place{}, e

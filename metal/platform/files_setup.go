@@ -25,12 +25,14 @@ func prepareFiles() {
 	dev := makeDefault("dev", modeDir|0o755, 0)
 	makeDevice(dev, "null", devNull)
 	makeDevice(dev, "zero", devZero)
+	makeDevice(dev, "full", devFull)
 	makeDevice(dev, "random", devRandom)
 	makeDevice(dev, "urandom", devRandom)
 	makeDevice(dev, "stdin", devStdin)
 	makeDevice(dev, "stdout", devStdin+1)
 	makeDevice(dev, "stderr", devStdin+2)
-	makeHosts()
+	makeEtc()
+	makeGenerated()
 	if dir := environment("PWD="); len(dir) > 0 && dir[0] == '/' {
 		if at, e := walkers[1].from(rootNode, dir, followLink); e == 0 && at.node != 0 && at.node.isDir() {
 			setWorkingDir(at.node)
@@ -62,29 +64,27 @@ func makeIn(dir node, name string, mode uint32, device uint32) node {
 	if n := lookup(dir, b); n != 0 {
 		return n
 	}
-	d, e := own(dir, false)
-	if e != 0 {
-		return 0
+	n := makeNew(dir, b, mode)
+	if n != 0 {
+		inodeAt(uint32(n)).device = device
 	}
-	i, e := makeNode(d, b, mode)
-	if e != 0 {
-		return 0
-	}
-	inodeAt(i).device = device
-	return node(i)
+	return n
 }
 
-// makeHosts makes /etc/hosts, from which Go knows what "localhost" means, unless the bundle has one.
-func makeHosts() {
-	const hosts = "127.0.0.1 localhost\n::1 localhost\n"
-	etc := makeDefault("etc", modeDir|0o755, 0)
-	if etc == 0 || !etc.isDir() || lookup(etc, bytesOf("hosts")) != 0 {
-		return
+// makeNew makes a file that is not there yet.
+func makeNew(dir node, name []byte, mode uint32) node {
+	d := uint32(dir)
+	if dir.inBundle() {
+		var e uint64
+		if d, e = own(dir, false); e != 0 {
+			return 0
+		}
 	}
-	if n := makeIn(etc, "hosts", modeRegular|0o644, 0); n != 0 {
-		b := bytesOf(hosts)
-		inodeAt(uint32(n)).writeAt(addressOf(&b[0]), uint64(len(b)), 0)
+	i, e := makeNode(d, name, mode)
+	if e != 0 {
+		return 0
 	}
+	return node(i)
 }
 
 // environment finds the value of a variable, whose name is given with the equals sign, in the strings of the boot page.
@@ -98,26 +98,4 @@ func environment(name string) []byte {
 		p = next
 	}
 	return nil
-}
-
-// exePath answers readlink of /proc/self/exe: argv[0] made absolute, as the program would expect to have been started.
-func exePath(p, n uint64) uint64 {
-	if !userRange(p, n, true) {
-		return errno(eFAULT)
-	}
-	name := direct(bootPage.Args.Addr)
-	length := afterNUL(name) - 1 - name
-	out := bytesAt(p, n)
-	k := 0
-	if bootPage.NumArgs == 0 || length == 0 {
-		return errno(eNOENT)
-	}
-	if *at[byte](name) != '/' {
-		if dir := environment("PWD="); len(dir) > 1 && dir[0] == '/' {
-			k = copy(out, dir)
-		}
-		k += copy(out[k:], "/")
-	}
-	k += copy(out[k:], stringAt(name, length))
-	return uint64(k)
 }

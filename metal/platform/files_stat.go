@@ -27,6 +27,8 @@ func inodeNumber(n node) uint64 {
 	switch {
 	case n.inBundle():
 		return uint64(n.index()) + 2
+	case n.isDescriptor():
+		return uint64(n)
 	case inodeAt(uint32(n)).lower != 0:
 		return uint64(inodeAt(uint32(n)).lower) + 1
 	case n == rootNode:
@@ -42,6 +44,8 @@ func sizeOf(n node) uint64 {
 	case n.inBundle():
 		_, size := bundleFiles.contents(n.index())
 		return size
+	case n.isDescriptor():
+		return 64
 	}
 	return inodeAt(uint32(n)).size
 }
@@ -52,12 +56,13 @@ func (s *stat) ofNode(n node) {
 	s.blocks = pageUp(s.size) / 512
 	s.links = 1
 	times := [3]uint64{wallBase, wallBase, wallBase}
-	if !n.inBundle() {
+	if n.isInode() {
 		f := inodeAt(uint32(n))
 		s.links, s.uid, s.gid = uint64(f.links), f.uid, f.gid
 		s.blocks = f.frames * (pageSize / 512)
 		times = [3]uint64{f.atime, f.mtime, f.ctime}
 		s.rdev = uint64(deviceNumber(f.device))
+		s.dev = deviceOfMagic(f.magic)
 	} else if n.isDir() {
 		s.links = 2
 	}
@@ -82,6 +87,8 @@ func deviceNumber(device uint32) uint32 {
 		return 0x103
 	case devZero:
 		return 0x105
+	case devFull:
+		return 0x107
 	case devRandom:
 		return 0x109
 	}
@@ -171,9 +178,6 @@ func accessAt(fd, path, mode, flags uint64) uint64 {
 
 // readlinkAt is readlinkat(2).
 func readlinkAt(fd, path, p, n uint64) uint64 {
-	if isExe(path) {
-		return exePath(p, n)
-	}
 	link, e := walkers[0].existing(fd, path, false)
 	if e == eNOENT && int32(fd) != -100 && userRange(path, 1, false) && *at[byte](path) == 0 && needDescriptor(fd) != 0 {
 		e = eBADF // an empty path means the descriptor itself, which is no link
@@ -190,13 +194,10 @@ func readlinkAt(fd, path, p, n uint64) uint64 {
 	if e != 0 {
 		return errno(e)
 	}
+	if link.isDescriptor() {
+		return readTarget(link, p, n)
+	}
 	return inodeAt(uint32(link)).readAt(p, n, 0)
-}
-
-// isExe answers os.Executable, which every Go program asks at its start, without making the tree.
-func isExe(path uint64) bool {
-	const exe = "/proc/self/exe\x00"
-	return userRange(path, uint64(len(exe)), false) && stringAt(path, uint64(len(exe))) == exe
 }
 
 // statfs is struct statfs of x86-64.
@@ -212,9 +213,13 @@ const (
 	tmpfsMagic = 0x0102_1994
 )
 
-func putStatfs(p uint64) uint64 {
+func putStatfs(p uint64, magic uint32) uint64 {
 	if !userRange(p, statfsSize, true) {
 		return errno(eFAULT)
+	}
+	if magic != 0 {
+		*at[statfs](p) = statfs{kind: uint64(magic), blockSize: pageSize, nameMax: nameMax, fragment: pageSize}
+		return 0
 	}
 	memLock.lock()
 	total, free := pool.total, pool.nfree-min(pool.nfree, pool.reserved+fileReserve())
@@ -228,17 +233,21 @@ func putStatfs(p uint64) uint64 {
 }
 
 func statfsPath(path, p uint64) uint64 {
-	if _, e := walkers[0].existing(atFDCWD, path, true); e != 0 {
+	n, e := walkers[0].existing(atFDCWD, path, true)
+	if e != 0 {
 		return errno(e)
 	}
-	return putStatfs(p)
+	return putStatfs(p, n.magic())
 }
 
 func fstatfs(fd, p uint64) uint64 {
 	if r := needDescriptor(fd); r != 0 {
 		return r
 	}
-	return putStatfs(p)
+	if o := openFileOf(fd); o != nil {
+		return putStatfs(p, o.node.magic())
+	}
+	return putStatfs(p, 0)
 }
 
 // lister writes directory entries to the program's memory.
@@ -289,7 +298,9 @@ func getdents(fd, p, n uint64) uint64 {
 	if o.pos == 1 && l.put(parentOf(dir), 2, bytesOf("..")) {
 		o.pos = 2
 	}
-	if o.pos >= 2 && dir.inBundle() {
+	if o.pos >= 2 && dir.isDescriptorDir() {
+		l.listDescriptors(o)
+	} else if o.pos >= 2 && dir.inBundle() {
 		l.listBundle(o)
 	} else if o.pos >= 2 {
 		l.listInode(o)

@@ -14,7 +14,7 @@ import (
 // The parts of the platform that are no hardware run on Linux: physical memory is a slice, at which a physical address points
 // when abi.DirectMap is added to it, and GS points at the CPU's state as it does on the metal.
 
-var fakeMemory struct{ frames, args, files []byte }
+var fakeMemory struct{ frames, args, files, events []byte }
 
 // physical is the physical address of heap memory.
 func physical(b []byte) uint64 { return addressOf(&b[0]) - abi.DirectMap }
@@ -61,6 +61,12 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 		copy(m.files, w.Bytes())
 		bootPage.Files = abi.Range{Addr: physical(m.files), Size: uint64(len(m.files))}
 	}
+	m.events = alignedBytes(t, pageSize)
+	eventPageAddr = physical(m.events)
+	for i := range abi.MaxVCPUs {
+		eventPage().Core[i] = abi.NoCore
+	}
+	eventPage().Core[0], eventPage().Slots[0], eventPage().Pages = 0, abi.AllSlots, uint64(frames)
 	vmas = vmaTable{}
 	vmas.insert(pageSize, userEnd, protRead|protWrite)
 	rootTable = pool.frame()

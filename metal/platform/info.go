@@ -7,6 +7,8 @@ const (
 	sysGetrusage   = 98
 	sysTimes       = 100
 	sysGetpgrp     = 111
+	sysSetrlimit   = 160
+	sysInotifyInit = 253
 	sysGetgroups   = 115
 	sysGetresuid   = 118
 	sysGetresgid   = 120
@@ -19,6 +21,8 @@ const (
 	sysGetcpu      = 309
 	sysPidfdSignal = 424
 	sysPidfdOpen   = 434
+
+	sysInotifyInit1 = 294
 )
 
 const eCHILD = 10
@@ -26,7 +30,7 @@ const eCHILD = 10
 func infoCall(n, a, b, c, d uint64) (uint64, bool) {
 	switch n {
 	case sysGetrusage:
-		return getrusage(b), true
+		return getrusage(a, b), true
 	case sysTimes:
 		return times(a), true
 	case sysGetgroups:
@@ -41,8 +45,16 @@ func infoCall(n, a, b, c, d uint64) (uint64, bool) {
 		return errno(eNOSYS), true
 	case sysGetcpu:
 		return getcpu(a, b), true
-	case sysSetitimer, sysTimerCreate, sysTimerCreate + 1, sysTimerCreate + 2, sysTimerCreate + 3, sysTimerDelete:
-		return errno(eNOSYS), true // CPU profiles stay empty
+	case sysSetitimer:
+		return setitimer(a, b, c), true
+	case sysClockGettime:
+		return cpuClock(a, b), true
+	case sysTimerCreate, sysTimerCreate + 1, sysTimerCreate + 2, sysTimerCreate + 3, sysTimerDelete:
+		return errno(eNOSYS), true // Go profiles by setitimer then
+	case sysInotifyInit, sysInotifyInit1:
+		return errno(eNOSYS), true
+	case sysSetrlimit:
+		return giveLimit(0, a, false), true
 	case sysUname:
 		return uname(a), true
 	case sysPrlimit64:
@@ -104,10 +116,10 @@ func uname(p uint64) uint64 {
 	}
 	b := bytesAt(p, 6*field)
 	clear(b)
-	copy(b, "Linux")
+	copy(b, osType)
 	copy(b[field:2*field-1], bootPage.Name[:])
-	copy(b[2*field:], "6.1.0-nom")
-	copy(b[3*field:], "nom")
+	copy(b[2*field:], osRelease)
+	copy(b[3*field:], osVersion)
 	copy(b[4*field:], "x86_64")
 	copy(b[5*field:], "(none)")
 	return 0
@@ -125,32 +137,6 @@ func sysinfo(p uint64) uint64 {
 	*at[uint16](p + 80) = uint16(liveThreads)
 	store32(p+104, 1)
 	return 0
-}
-
-// getrusage fills struct rusage: the time since the start counts as time of the program.
-func getrusage(p uint64) uint64 {
-	if !userRange(p, 144, true) {
-		return errno(eFAULT)
-	}
-	clear(bytesAt(p, 144))
-	ns := nanotime()
-	store64(p, ns/nanos)
-	store64(p+8, ns%nanos/1000)
-	store64(p+32, (pool.total-min(pool.nfree, pool.total))*(pageSize/1024)) // ru_maxrss, KiB
-	return 0
-}
-
-// times fills struct tms and returns the time since the start, in hundredths of a second.
-func times(p uint64) uint64 {
-	ticks := nanotime() / (nanos / 100)
-	if p != 0 {
-		if !userRange(p, 32, true) {
-			return errno(eFAULT)
-		}
-		clear(bytesAt(p, 32))
-		store64(p, ticks)
-	}
-	return ticks
 }
 
 // zeroIDs is getresuid(2): everything is root's.

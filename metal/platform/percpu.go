@@ -37,6 +37,10 @@ type cpuState struct {
 	nevents  uint64
 	parked   bool // off line because its core was given back
 
+	since     uint64 // nanotime at which current began to run: see account
+	busy      uint64 // nanoseconds that threads have run here
+	profileAt uint64 // of busy: when the next SIGPROF is due
+
 	gdt  [8]uint64
 	gdtr [16]byte
 	tss  [112]byte

@@ -85,6 +85,7 @@ func schedule() {
 	if n == old {
 		return
 	}
+	c.account()
 	if old == c.idle {
 		leaveLazy(c)
 	}
@@ -160,6 +161,7 @@ func (c *cpuState) armTimer() {
 			d = q
 		}
 	}
+	d = min(d, c.profileDue())
 	if d == never || c.timer <= d {
 		return
 	}

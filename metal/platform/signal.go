@@ -75,7 +75,12 @@ func deliver(f *frame, area uint64) {
 			endProgram(128 + s)
 		}
 		stats.signals++
-		pushSignal(f, t, s, siTKill, 0, area)
+		code := siTKill
+		if s == sigPROF && t.profiled {
+			t.profiled = false
+			code = siKernel
+		}
+		pushSignal(f, t, s, code, 0, area)
 		return
 	}
 }

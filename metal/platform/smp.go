@@ -14,11 +14,12 @@ var (
 	apReady  uint32
 )
 
-// programCPUs is what the program may believe to have, as a mask: all CPUs but those whose core was given back.
+// programCPUs is what the program may believe to have, as a mask: in a container, the CPUs that hold a part of a core. A CPU
+// that is parked is about to have none.
 func programCPUs() uint64 {
-	mask := uint64(0)
+	mask := uint64(1) // the first one is there as long as anything runs
 	for i := range cpus[:ncpu] {
-		if !cpus[i].parked {
+		if host || !cpus[i].parked && atomic.LoadUint32(&eventPage().Core[i]) != abi.NoCore {
 			mask |= 1 << i
 		}
 	}

@@ -47,6 +47,9 @@ type thread struct {
 	altFlags uint64
 	clearTID uint64
 
+	ran      uint64 // nanoseconds, until it was switched to
+	profiled bool   // the SIGPROF that is pending comes from profile
+
 	daemon  bool   // the platform's own
 	program uint64 // whose: see programs
 }

@@ -38,6 +38,7 @@ func trap(f *frame, area uint64) {
 		kernelLock.lock()
 		c.timer = never
 		stats.ticks++
+		c.profile()
 		c.expire(nanotime())
 		yield()
 		leave()

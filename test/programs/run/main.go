@@ -33,6 +33,8 @@ var deeds = map[string]func(){
 	"pipe":        pipe,
 	"clock":       clock,
 	"files":       files,
+	"system":      system,
+	"profile":     profile,
 }
 
 func main() {
