@@ -241,7 +241,7 @@ func (c *Conn) inputAck(s *Segment, now uint64, o *Outcome) bool {
 		c.measure(s, now)
 		c.establish(now)
 		c.wl1, c.wl2 = s.Seq, s.Ack
-		c.setWindow(s)
+		c.setWindow(s, now)
 		o.Events |= Connected
 	}
 	switch {
@@ -253,13 +253,13 @@ func (c *Conn) inputAck(s *Segment, now uint64, o *Outcome) bool {
 		c.acknowledged(s, now, o)
 	}
 	if c.wl1.before(s.Seq) || c.wl1 == s.Seq && !c.wl2.after(s.Ack) {
-		c.setWindow(s)
+		c.setWindow(s, now)
 		c.wl1, c.wl2 = s.Seq, s.Ack
 	}
 	return c.state != Closed
 }
 
-func (c *Conn) setWindow(s *Segment) {
+func (c *Conn) setWindow(s *Segment, now uint64) {
 	shut := c.sndWnd == 0
 	c.sndWnd = uint32(s.Window) << c.sndScale
 	c.mostWnd = max(c.mostWnd, c.sndWnd)
@@ -272,8 +272,11 @@ func (c *Conn) setWindow(s *Segment) {
 		c.setRTO()
 	}
 	if shut || c.max == c.una {
-		c.retransmitAt = 0
 		c.retries = 0
+		c.retransmitAt = 0
+		if c.max != c.una {
+			c.arm(now)
+		}
 	}
 }
 
