@@ -195,6 +195,9 @@ func (c *Conn) establish(now uint64) {
 }
 
 func (c *Conn) inputReset(s *Segment, now uint64, o *Outcome) {
+	if c.state == TimeWait { // RFC 1337: a late segment made the peer say so, and more of them may be on the way
+		return
+	}
 	if s.Seq != c.rcvNxt { // RFC 5961, 3.2
 		c.challengeAck(now)
 		return

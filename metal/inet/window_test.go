@@ -433,6 +433,8 @@ func TestSimultaneousClose(t *testing.T) {
 	if d.c.Deadline() != d.now+timeWait {
 		t.Error("an end that came again does not begin the time anew")
 	}
+	d.in(Segment{Seq: d.peer.Seq + 1, Flags: RST, Ack: first + 1})
+	d.state(TimeWait)
 	for _, tc := range []struct {
 		seq  Seq
 		ts   uint32
