@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,7 +80,8 @@ func restartContainers(a *app, args []string) error {
 			return err
 		}
 		if err := r.dir.republish(k); err != nil {
-			return err
+			_, killed := r.client.Kill(context.WithoutCancel(a.ctx), name)
+			return errors.Join(err, killed) // better none than one that nobody reaches
 		}
 		fmt.Fprintln(a.stdout, name)
 		return nil

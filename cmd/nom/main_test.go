@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -42,6 +44,7 @@ func runScripts(t *testing.T, dir, system, qemu string) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 dir,
 		RequireExplicitExec: true,
+		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
 			// The caches of this computer, so that nothing is built or fetched twice.
 			for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOFLAGS", "GOPROXY"} {
@@ -51,11 +54,41 @@ func runScripts(t *testing.T, dir, system, qemu string) {
 				}
 				env.Setenv(name, string(out[:max(len(out)-1, 0)]))
 			}
+			if err := choosePorts(env); err != nil {
+				return err
+			}
 			env.Setenv(image.SystemEnv, system)
 			env.Setenv(machine.EnvQEMU, qemu)
 			return nil
 		},
 	})
+}
+
+// condition knows "mounts": that a script may mount file systems in a name space of its own.
+func condition(name string) (bool, error) {
+	if name != "mounts" {
+		return false, fmt.Errorf("no condition is called %q", name)
+	}
+	return exec.Command("unshare", "--user", "--map-root-user", "--mount", "true").Run() == nil, nil
+}
+
+// choosePorts writes the numbers of free ports into the files port, port2 and port3, and that of one which somebody listens on into busy.
+func choosePorts(env *testscript.Env) error {
+	for _, name := range []string{"port", "port2", "port3", "busy"} {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		if name == "busy" {
+			env.Defer(func() { l.Close() })
+		} else {
+			defer l.Close()
+		}
+		if err := os.WriteFile(filepath.Join(env.WorkDir, name), fmt.Append(nil, l.Addr().(*net.TCPAddr).Port), 0o666); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // fakeSystem makes programs that stand for the parts of the system: the image tool accepts them, and the stand-in for

@@ -108,6 +108,9 @@ func writeImage(out string, system *image.Parts, packed []byte, env ...string) (
 		if e := f.Close(); err == nil {
 			err = e
 		}
+		if err != nil {
+			os.Remove(out) // half an image is none
+		}
 	}()
 	o := image.Options{Env: env}
 	rand.Read(o.Seed[:])

@@ -177,7 +177,7 @@ func (a *app) machineUp(name string) (machineDir, *machineState, error) {
 		}
 	}
 	s, err := m.start(a.ctx, func(text string) { fmt.Fprintf(a.stderr, "nom: %s\n", text) })
-	return m, s, err
+	return m, s, homeHint(err)
 }
 
 // create uploads a program. A name that the user has not chosen gets a number if it is taken.

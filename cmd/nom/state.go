@@ -102,10 +102,23 @@ func (m machineDir) exists() bool {
 
 // create makes the folder of a machine.
 func (m machineDir) create(c machineConfig) error {
-	if err := os.MkdirAll(m.dir, 0o700); err != nil {
-		return fmt.Errorf("a folder for machine %s: %w", m.name, err)
+	err := os.MkdirAll(m.dir, 0o700)
+	if err == nil {
+		err = writeJSON(m.path(configFile), c)
 	}
-	return writeJSON(m.path(configFile), c)
+	if err != nil {
+		os.Remove(m.dir) // if there is nothing in it
+		return fmt.Errorf("a folder for machine %s: %w", m.name, homeHint(err))
+	}
+	return nil
+}
+
+// homeHint says what to do when the disk is full.
+func homeHint(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w: free some space, or set %s to a folder on another disk", err, HomeEnv)
+	}
+	return err
 }
 
 // writeJSON writes a file at once, for its owner only.

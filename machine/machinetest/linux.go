@@ -21,6 +21,11 @@ import (
 // manifest is the part of manifest.json that the stand-in understands.
 type manifest struct {
 	Containers []container `json:"containers"`
+	Options    struct {
+		Manage *struct {
+			Token string `json:"token"`
+		} `json:"manage"`
+	} `json:"options"`
 }
 
 type container struct {
@@ -45,6 +50,9 @@ func (q *qemu) linux() int {
 		return 3
 	}
 	must(json.Unmarshal(raw, &m))
+	if m.Options.Manage != nil {
+		return q.manage(m.Options.Manage.Token)
+	}
 	cpus, _ := strconv.Atoi(q.cpus)
 	kib, _ := strconv.ParseInt(strings.TrimSuffix(q.memory, "K"), 10, 64)
 	var p port

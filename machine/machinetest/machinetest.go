@@ -6,7 +6,8 @@
 //
 //   - unset: it takes the bundle out of the image and runs its programs on this computer, one after the other, as the
 //     root container would, and sends the same events. A program's ELF file is the same on Linux and on nom, so this
-//     tests all of the tools except the machine.
+//     tests all of the tools except the machine. An image of a machine in the background makes it serve the management API and
+//     QEMU's monitor, as far as nom uses them.
 //   - otherwise it is a script, one command a line; see the commands in script.go.
 //
 // The package must never be imported by anything but tests.
@@ -36,7 +37,7 @@ func Main() {
 		fmt.Println("nvme options:\n  sriov_max_vfs=<uint16> -  (default: 0)")
 		return
 	}
-	q := &qemu{image: option(args, "-kernel"), cpus: option(args, "-smp"), memory: option(args, "-m")}
+	q := &qemu{image: option(args, "-kernel"), cpus: option(args, "-smp"), memory: option(args, "-m"), netdev: option(args, "-netdev"), qmp: option(args, "-qmp")}
 	console := strings.TrimPrefix(option(args, "-serial"), "file:")
 	f, err := os.OpenFile(console, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
@@ -61,6 +62,7 @@ func version() string {
 // qemu is what the stand-in was started with.
 type qemu struct {
 	image, cpus, memory string
+	netdev, qmp         string
 	console             *os.File
 }
 
