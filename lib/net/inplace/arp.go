@@ -26,12 +26,21 @@ func (s *Stack) arp(frame []byte, h *[headers]byte, status nic.Status) Answer {
 	case mac&groupBit != 0 || mac == 0 || mac == s.mac:
 		return drop(&s.Source)
 	case le.Uint32(h[38:42]) != s.addr:
-		// Somebody says that its address moved (RFC 5227, announcement). It concerns this station when it knows the address.
-		if addr == le.Uint32(h[38:42]) && s.neighbours.known(addr) {
-			s.neighbours.learn(addr, mac, s.now)
-			return Answer{}
+		// Somebody says that its address moved (RFC 5227, announcement). It concerns who knows the address.
+		if addr != le.Uint32(h[38:42]) {
+			return drop(&s.ARPIgnored)
 		}
-		return drop(&s.ARPIgnored)
+		known := s.neighbours.known(addr)
+		if known {
+			s.neighbours.learn(addr, mac, s.now)
+		}
+		switch {
+		case s.next != nil:
+			return s.pass(nil, frame, status)
+		case !known:
+			return drop(&s.ARPIgnored)
+		}
+		return Answer{}
 	}
 	// A sender without an address yet asks whether its future one is free (RFC 5227): it is answered but not learned.
 	probe := addr == 0 && operation == arpRequest

@@ -17,7 +17,16 @@ type input Stack
 // Input implements nic.Stack.
 func (i *input) Input(frame []byte, status nic.Status) nic.Answer {
 	s := (*Stack)(i)
-	if len(frame) < transportAt || [6]byte(frame) != s.config.MAC {
+	if len(frame) < transportAt {
+		s.counters.NotMine++
+		return nic.Answer{}
+	}
+	if addr, ok := announced(frame); ok {
+		// gVisor would believe the old address for some seconds more. Without it, it asks when it has something to send.
+		_ = s.stack.RemoveNeighbor(nicID, header.IPv4ProtocolNumber, addr) // the error says that it knows none
+		return nic.Answer{}
+	}
+	if [6]byte(frame) != s.config.MAC {
 		s.counters.NotMine++
 		return nic.Answer{}
 	}
@@ -31,6 +40,18 @@ func (i *input) Input(frame []byte, status nic.Status) nic.Answer {
 		s.counters.NotMine++
 	}
 	return nic.Answer{}
+}
+
+// announced says whose new Ethernet address a frame announces: by a question of ARP for the address of who asks.
+func announced(frame []byte) (addr tcpip.Address, ok bool) {
+	if binary.BigEndian.Uint16(frame[12:]) != uint16(header.ARPProtocolNumber) {
+		return addr, false
+	}
+	p := header.ARP(frame[etherLen:])
+	if !p.IsValid() || p.Op() != header.ARPRequest || [4]byte(p.ProtocolAddressSender()) != [4]byte(p.ProtocolAddressTarget()) {
+		return addr, false
+	}
+	return tcpip.AddrFrom4Slice(p.ProtocolAddressSender()), true
 }
 
 func (s *Stack) ipv4(frame []byte, status nic.Status) nic.Answer {
