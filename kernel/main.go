@@ -159,9 +159,6 @@ func makeRoot(k *container.Kernel, boot *abi.BootPage, files *bundle.Bundle) (*c
 	lent := boot.Bundle.Size / abi.PageSize
 	spec := container.RootSpec{Name: "root", VCPUs: min(int(boot.NumCPUs), abi.MaxVCPUs), Lent: lent}
 	if isManaged() {
-		if in.Companion, _, ok = files.File(bundle.Uplink); !ok {
-			return nil, nil, fmt.Errorf("the bundle lacks %q", bundle.Uplink)
-		}
 		in.Env = []string{abi.AddressEnv + "=" + os.Getenv(abi.AddressEnv), abi.GatewayEnv + "=" + os.Getenv(abi.GatewayEnv)}
 		spec.Room = rootRoom
 	}
@@ -190,7 +187,7 @@ func makeRoot(k *container.Kernel, boot *abi.BootPage, files *bundle.Bundle) (*c
 	return root, plan, k.LendHost(root, b.Bundle.Addr, boot.Bundle.Addr, lent)
 }
 
-// connectRoot gives root a network function for its companion.
+// connectRoot gives root a network function for its sockets.
 func connectRoot(k *container.Kernel, plan *layout.Plan, list []*container.Device) error {
 	if len(list) == 0 {
 		return errors.New("the machine is to be managed over a network and has no network function")

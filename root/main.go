@@ -198,7 +198,7 @@ func (l *machineLauncher) launch(spec *manifest.Container, pages uint64, cores [
 func (l *machineLauncher) start(spec *manifest.Container, program, files []byte, pages uint64, cores []container.Slots, output func(int, []byte)) (process, error) {
 	cfg := container.Config{Name: spec.Name, Pages: pages, Cores: cores, Program: program, Platform: l.platform, Files: files,
 		Args: spec.Args, Env: environment(spec), Output: output, Nested: container.CanNest(program)}
-	if spec.Network != nil {
+	if spec.Network != nil && spec.Network.Stack == manifest.StackGVisor {
 		var ok bool
 		if cfg.Companion, _, ok = l.files.File(bundle.Uplink); !ok {
 			return nil, fmt.Errorf("no %s in the bundle of the machine image", bundle.Uplink)

@@ -23,7 +23,7 @@ const leastToken = 32
 // mostConnections is how many connections to the management API there are at a time.
 const mostConnections = 64
 
-// manage serves the management API as long as the machine runs. Root's sockets reach the network through its companion.
+// manage serves the management API as long as the machine runs. Root's sockets reach the network through its own function.
 func manage(config *manifest.Management, cores []uint32, mem memory, l *machineLauncher, r *reporter, tscHz uint64) error {
 	place, err := ownPlace()
 	if err != nil {

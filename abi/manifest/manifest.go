@@ -58,7 +58,11 @@ type Container struct {
 type Network struct {
 	Address netip.Prefix `json:"address"` // with the length of the network's prefix
 	Gateway netip.Addr   `json:"gateway,omitzero"`
+	Stack   string       `json:"stack,omitempty"` // StackGVisor, or "": the platform's own
 }
+
+// StackGVisor is the Stack of a container whose sockets reach the network through the companion program uplink, with gVisor's TCP/IP.
+const StackGVisor = "gvisor"
 
 // Parse reads and checks a manifest.
 func Parse(b []byte) (*Manifest, error) {
@@ -134,6 +138,8 @@ func (c *Container) checkNetwork() error {
 	switch {
 	case n == nil:
 		return nil
+	case n.Stack != "" && n.Stack != StackGVisor:
+		return fmt.Errorf("the network stack %q is not known: leave it away, or use %q", n.Stack, StackGVisor)
 	case !c.NIC:
 		return fmt.Errorf("it is in a network and has no network function")
 	case !n.Address.IsValid() || !n.Address.Addr().Is4() || n.Address.Bits() == 0 || n.Address.Bits() > 30:

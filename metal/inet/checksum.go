@@ -1,12 +1,9 @@
 package inet
 
-import "encoding/binary"
-
 // Sum adds the 16-bit words of b to a sum that is not folded yet (RFC 1071). An odd last byte counts as the upper half of a word.
 func Sum(sum uint64, b []byte) uint64 {
 	for len(b) >= 8 {
-		v := binary.BigEndian.Uint64(b)
-		sum += v>>32 + v&0xffff_ffff
+		sum += uint64(Be32(b)) + uint64(Be32(b[4:]))
 		b = b[8:]
 	}
 	for len(b) >= 2 {

@@ -52,6 +52,9 @@ func boot(bootPA uint64) {
 	if host {
 		initWorlds(c)
 	}
+	if !host {
+		initNet(b)
+	}
 	startCPUs(b)
 	startProgram(c, b)
 }

@@ -157,3 +157,9 @@ TEXT ·labels(SB),NOSPLIT,$0-48
 	LEAQ ·entry(SB), AX
 	MOVQ AX, entry+40(FP)
 	RET
+// writeRegister(address, v)
+TEXT ·writeRegister(SB),NOSPLIT,$0-12
+	MOVQ address+0(FP), AX
+	MOVL v+8(FP), CX
+	MOVL CX, (AX)
+	RET

@@ -282,7 +282,7 @@ func fcntl(d *descriptor, fd, cmd, arg uint64) uint64 {
 			return 0
 		}
 		if d.kind == fdSocket {
-			socketAt(d.index).flags = uint32(arg) & oNonblock
+			socketAt(d.index).flags = uint16(arg) & oNonblock
 			return 0
 		}
 		d.flags = d.flags&^oNonblock | arg&oNonblock
@@ -327,7 +327,7 @@ func epollCtl(poller, op, fd, event uint64) uint64 {
 	switch d.kind {
 	case fdEvent, fdVector, fdPipeRead, fdPipeWrite:
 	case fdSocket:
-		socketAt(d.index).watch = uint32(fd)
+		socketAt(d.index).watch = uint16(fd)
 	default:
 		return errno(ePERM) // always ready, as Linux says of files
 	}
@@ -380,6 +380,7 @@ func epollWait(poller, events, most uint64, timeout int64) uint64 {
 	if end := events + most*eventLen; end < events || end > userEnd {
 		return errno(eFAULT)
 	}
+	netPoll()
 	if n := pollReady(poller, events, most); n != 0 || timeout == 0 {
 		return n
 	}
@@ -388,6 +389,11 @@ func epollWait(poller, events, most uint64, timeout int64) uint64 {
 		deadline = nanotime() + min(uint64(timeout), pollGrain(timeout))
 	}
 	for {
+		if netSleep() {
+			if n := pollReady(poller, events, most); n != 0 {
+				return n
+			}
+		}
 		timedOut, interrupted := block(waitPoll, poller, deadline)
 		if interrupted {
 			return errno(eINTR)

@@ -9,7 +9,7 @@ func prepareFiles() {
 	}
 	filesReady = true
 	inodes.size, entries.size, longNames.size = inodeSize, entrySize, nameMax+1
-	openFiles.size, pipes.size, sockets.size = openFileSize, pipeSize, socketSize
+	openFiles.size, pipes.size, sockets.size, connections.size = openFileSize, pipeSize, socketSize, connectionSize
 	bundleFiles.open(bootPage.Files)
 	hashTable = direct(neededFrame())
 	root := newInode(modeDir | 0o755)

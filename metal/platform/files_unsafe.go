@@ -9,6 +9,8 @@ const (
 	openFileSize = uint64(unsafe.Sizeof(openFile{}))
 	pipeSize     = uint64(unsafe.Sizeof(pipe{}))
 	socketSize   = uint64(unsafe.Sizeof(socket{}))
+
+	connectionSize = uint64(unsafe.Sizeof(connection{}))
 )
 
 const descriptorSize = uint64(unsafe.Sizeof(descriptor{}))

@@ -71,7 +71,7 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	vmas.insert(pageSize, userEnd, protRead|protWrite)
 	rootTable = pool.frame()
 	filesReady, lowerDirs, umask = false, 0, 0o022
-	inodes, entries, longNames, openFiles, pipes, sockets = table{}, table{}, table{}, table{}, table{}, table{}
+	inodes, entries, longNames, openFiles, pipes, sockets, connections = table{}, table{}, table{}, table{}, table{}, table{}, table{}
 	portHeads = 0
 	gateway.stream, gateway.datagram, gateway.addressed, gateway.count = 0, 0, 0, 0
 	bundleFiles = bundleTree{}

@@ -18,16 +18,35 @@ func (r *ring) room() uint64 { return ringCapacity - r.used() }
 // put copies the first of the bytes, for which there is room, up to the end of a frame. It returns how many; 0 when there is
 // no memory.
 func (r *ring) put(b []byte) uint64 {
-	f := &r.frames[r.head/pageSize%ringFrames]
+	k := r.putAt(r.head, b)
+	r.head += k
+	return k
+}
+
+// putAt copies the first of the bytes to a position of the ring, up to the end of a frame.
+func (r *ring) putAt(position uint64, b []byte) uint64 {
+	f := &r.frames[position/pageSize%ringFrames]
 	if *f == 0 {
 		if *f = fileFrame(); *f == 0 {
 			return 0
 		}
 	}
-	offset := r.head % pageSize
-	k := uint64(copy(bytesAt(direct(*f)+offset, pageSize-offset), b))
-	r.head += k
-	return k
+	offset := position % pageSize
+	return uint64(copy(bytesAt(direct(*f)+offset, pageSize-offset), b))
+}
+
+// putAhead copies bytes to where they will be when what is missing before them has come: at a distance from the head, within
+// the ring. It returns how many found memory. Meanwhile nothing may be dropped but by pass.
+func (r *ring) putAhead(distance uint64, b []byte) uint32 {
+	done := uint64(0)
+	for done < uint64(len(b)) {
+		k := r.putAt(r.head+distance+done, b[done:])
+		if k == 0 {
+			break
+		}
+		done += k
+	}
+	return uint32(done)
 }
 
 // putAll copies all of the bytes, for which there is room, unless memory is short.
@@ -58,11 +77,18 @@ func (r *ring) drop(n uint64) {
 	if r.used() != 0 {
 		return
 	}
+	used := r.head
 	r.head, r.tail = 0, 0
+	if used <= pageSize { // frames are used from the first on
+		return
+	}
 	for i := range r.frames[1:] {
 		putRingFrame(&r.frames[i+1])
 	}
 }
+
+// pass removes the first n bytes of a ring in which others lie ahead.
+func (r *ring) pass(n uint64) { r.tail += n }
 
 // release gives all frames back.
 func (r *ring) release() {

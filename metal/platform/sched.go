@@ -156,6 +156,9 @@ func (c *cpuState) expire(now uint64) {
 // nothing to do and arms again, which is cheaper than a write for every sleep.
 func (c *cpuState) armTimer() {
 	d := c.sleep.first()
+	if net.up && net.deadline < d {
+		d = net.deadline
+	}
 	if c.queue.n > 0 && c.current != c.idle {
 		if q := nanotime() + quantum; q < d {
 			d = q

@@ -10,7 +10,8 @@ package main
 //	socket_io.go        reading and writing streams
 //	socket_datagram.go  UDP
 //	socket_option.go    options
-//	socket_gateway.go   what is outside
+//	socket_outside.go   what is outside, on the container's own network function (net.go)
+//	socket_gateway.go   what is outside, through a companion
 //	socket_netlink.go   what interfaces there are
 //
 // Each socket has a ring of what it received and did not read yet; writing puts bytes into the peer's. There are no segments
@@ -57,7 +58,7 @@ type socket struct {
 	domain  uint32 // not 0 while it is in use
 	refs    uint32 // descriptors, calls at work, and the queue that it waits in to be accepted
 	waiting uint32 // threads
-	flags   uint32 // oNonblock
+	conn    uint32 // the connection with somebody outside, or 0
 
 	kind   uint8 // sockStream, sockDatagram, sockRaw
 	state  socketState
@@ -67,9 +68,10 @@ type socket struct {
 	options uint32
 	err     uint32 // errno that the next call reports
 	linger  uint32 // seconds
-	watch   uint32 // the descriptor that the poller was given
+	watch   uint16 // the descriptor that the poller was given
+	flags   uint16 // oNonblock
 
-	peer     uint32 // 0: closed
+	peer     uint32 // 0: closed, or outside
 	next     uint32 // in a queue
 	portNext uint32 // in the table of ports
 
@@ -78,6 +80,7 @@ type socket struct {
 
 	keep                  [3]uint16 // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT
 	localPort, remotePort uint16
+	holds                 bool // bytes from outside lie beyond a gap in what was received
 	local, remote         ip
 
 	in ring
@@ -112,15 +115,15 @@ func releaseSocket(i uint64) {
 	if s.refs != 0 {
 		return
 	}
-	switch s.state {
-	case sockListening:
+	switch {
+	case s.conn != 0:
+		s.leaveOutside()
+	case s.state == sockListening:
 		s.stopListening()
-	case sockConnecting:
+	case s.state == sockConnecting && s.peer != 0:
 		s.giveUp(uint32(i))
-	case sockConnected:
-		if s.kind == sockStream {
-			s.hangUp()
-		}
+	case s.state == sockConnected && s.kind == sockStream:
+		s.hangUp()
 	}
 	leaveGateway(uint32(i))
 	s.unbind(uint32(i))
@@ -137,7 +140,7 @@ func openSocket(i, flags uint64) uint64 {
 	}
 	descriptors[fd].index = i
 	descriptors[fd].cloexec = flags&oCloexec != 0
-	socketAt(i).flags = uint32(flags) & oNonblock
+	socketAt(i).flags = uint16(flags) & oNonblock
 	return fd
 }
 
@@ -172,6 +175,9 @@ func tellPollerOf(fd uint64, i uint32) {
 
 // wait blocks until something happens to socket i. False: a signal came first.
 func (s *socket) wait(i uint64) bool {
+	if netSleep() {
+		return true
+	}
 	s.waiting++
 	_, interrupted := block(waitSocket, i, 0)
 	s.waiting--
@@ -217,6 +223,14 @@ func (s *socket) streamReady() uint32 {
 		return 0
 	case sockClosed:
 		return epollOut | epollHup
+	}
+	if s.conn != 0 && s.shut&shutOut == 0 {
+		c := connectionAt(s.conn)
+		if c.Room() < enoughRoom {
+			c.wantRoom = true
+			return 0
+		}
+		return epollOut
 	}
 	if s.shut&shutOut != 0 || s.peer == 0 {
 		return epollOut

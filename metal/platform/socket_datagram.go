@@ -70,6 +70,9 @@ func (s *socket) sendDatagram(i uint64, m *message) uint64 {
 	if from.isAny() {
 		from = sourceFor(to)
 	}
+	if net.up && !to.isHere() {
+		return sendUDPOutside(m, n, from, s.localPort, to, port)
+	}
 	if !to.isHere() {
 		return sendOutside(m, n, from, s.localPort, to, port)
 	}
@@ -92,17 +95,21 @@ func (s *socket) deliver(i uint32, m *message, n uint64, from ip, port uint16) u
 	if s.in.room() < datagramHead+n || s.shut&shutIn != 0 {
 		return 0
 	}
-	var head [datagramHead]byte
-	for i := range 8 {
-		head[i], head[8+i] = byte(from.hi>>(8*i)), byte(from.lo>>(8*i))
-	}
-	head[16], head[17] = byte(port), byte(port>>8)
-	head[18], head[19] = byte(n), byte(n>>8)
+	head := datagramHeader(from, port, n)
 	if e := s.in.putMessage(head[:], m, n); e != 0 {
 		return e
 	}
 	socketEvent(i)
 	return 0
+}
+
+// datagramHeader is what lies before a datagram of n bytes in a ring.
+func datagramHeader(from ip, port uint16, n uint64) (h [datagramHead]byte) {
+	a := addressOf(&h)
+	store64(a, from.hi)
+	store64(a+8, from.lo)
+	store32(a+16, uint32(port)|uint32(n)<<16)
+	return h
 }
 
 // putMessage puts a head and a message of n bytes, for which there is room, or nothing.
@@ -136,6 +143,9 @@ func (r *ring) putMessage(head []byte, m *message, n uint64) uint64 {
 }
 
 func (s *socket) receiveDatagram(i uint64, m *message) uint64 {
+	if s.in.used() == 0 {
+		netPoll()
+	}
 	for s.in.used() == 0 {
 		if s.err != 0 {
 			return errno(s.takeError())
@@ -152,13 +162,10 @@ func (s *socket) receiveDatagram(i uint64, m *message) uint64 {
 	}
 	var head [datagramHead]byte
 	s.in.copyOut(head[:], 0)
-	var from ip
-	for i := range 8 {
-		from.hi |= uint64(head[i]) << (8 * i)
-		from.lo |= uint64(head[8+i]) << (8 * i)
-	}
-	port := uint16(head[16]) | uint16(head[17])<<8
-	n := uint64(head[18]) | uint64(head[19])<<8
+	a := addressOf(&head)
+	from := ip{load64(a), load64(a + 8)}
+	port := uint16(load32(a + 16))
+	n := uint64(load32(a+16) >> 16)
 	want := min(n, m.size())
 	done := s.scatter(m, 0, want, datagramHead)
 	if m.flags&msgPeek == 0 {

@@ -67,8 +67,8 @@ func sourceFor(a ip) ip {
 
 // hasGateway tells whether sockets like s reach addresses of others.
 func (s *socket) hasGateway() bool {
-	if gateway.count == 0 {
-		return false
+	if gateway.count == 0 || net.up {
+		return net.up
 	}
 	if s.kind == sockDatagram {
 		return gateway.datagram != 0

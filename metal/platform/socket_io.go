@@ -120,6 +120,8 @@ func (s *socket) sendPart(i uint64, m *message, p, n uint64) (done, e uint64) {
 			return done, ePIPE
 		case done == n:
 			return done, 0
+		case s.conn != 0:
+			return s.sendOutsideStream(i, m, p, n)
 		case s.peer == 0: // it hung up, and answers with a reset
 			s.reset(uint32(i))
 			return n, 0
@@ -180,6 +182,9 @@ func (s *socket) receiveStream(i uint64, m *message) uint64 {
 	if total == 0 {
 		return 0
 	}
+	if s.in.used() == 0 && s.conn != 0 {
+		netPoll()
+	}
 	done := uint64(0)
 	for {
 		for s.in.used() == 0 {
@@ -228,7 +233,15 @@ func (s *socket) nothingToRead(i uint64, m *message) (end bool, e uint64) {
 
 // taken removes n bytes from what was received, and tells the peer when it waits for that.
 func (s *socket) taken(n uint64) {
-	s.in.drop(n)
+	if s.holds {
+		s.in.pass(n)
+	} else {
+		s.in.drop(n)
+	}
+	if s.conn != 0 && n != 0 {
+		s.takenOutside(n)
+		return
+	}
 	if s.noRoom && s.in.room() >= enoughRoom {
 		s.noRoom = false
 		if s.peer != 0 {

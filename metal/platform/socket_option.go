@@ -22,6 +22,7 @@ const (
 	optTransparent // see socket_gateway.go
 	optForeign     // bound to an address of others
 	optUndecided   // accepted by the gateway, and the connection is not made yet
+	optEmbryo      // its connection, which somebody outside began, is not complete: nobody has it yet
 )
 
 const (
@@ -115,6 +116,7 @@ func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 		if bit == optTransparent && s.kind == sockRaw {
 			return s.becomeDatagramGateway(i, v != 0)
 		}
+		s.optionChanged()
 		return 0
 	}
 	switch option := level<<8 | name; option {
@@ -139,6 +141,7 @@ func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 			return errno(eINVAL)
 		}
 		s.keep[option-tcpKeepIdle] = uint16(v)
+		s.optionChanged()
 		return 0
 	}
 	return errno(eNOPROTOOPT)

@@ -49,6 +49,9 @@ func (s *socket) connectStream(i uint32, p, n uint64) uint64 {
 	if to, e = s.route(to); e != 0 {
 		return errno(e)
 	}
+	if net.up && !to.isHere() {
+		return s.connectOutside(i, to, port)
+	}
 	l := s.listenerFor(to, port)
 	if l == 0 {
 		return errno(eCONNREFUSED)
@@ -91,17 +94,11 @@ func (l *socket) enqueue(li uint32, s *socket, i uint32) uint32 {
 		return 0
 	}
 	c := socketAt(n)
-	c.state, c.peer, c.first = sockConnected, i, li
-	c.options, c.linger, c.keep = l.options&^(optBound|optShared|optTransparent), l.linger, l.keep
+	c.state, c.peer = sockConnected, i
+	c.inherit(l)
 	c.local, c.localPort = s.remote, s.remotePort
 	c.remote, c.remotePort = s.local, s.localPort
-	if l.last != 0 {
-		socketAt(uint64(l.last)).next = uint32(n)
-	} else {
-		l.first = uint32(n)
-	}
-	l.last = uint32(n)
-	l.queued++
+	l.append(li, c, uint32(n))
 	s.state = sockConnected
 	if l.queued > l.backlog+1 {
 		s.state = sockConnecting
@@ -151,6 +148,7 @@ func (s *socket) accept(i, p, lenp, flags uint64) uint64 {
 	if s.kind != sockStream || s.domain == afUnix {
 		return errno(eOPNOTSUPP)
 	}
+	polled := false
 	for {
 		switch {
 		case s.state != sockListening:
@@ -168,6 +166,9 @@ func (s *socket) accept(i, p, lenp, flags uint64) uint64 {
 				}
 			}
 			return fd
+		case !polled:
+			polled = true
+			netPoll()
 		case s.flags&oNonblock != 0:
 			return errno(eAGAIN)
 		case !s.wait(i):
@@ -185,9 +186,13 @@ func (s *socket) stopListening() {
 		if i := c.peer; i != 0 {
 			socketAt(uint64(i)).reset(i)
 		}
+		if c.conn != 0 {
+			abortConnection(c.conn, nanotime())
+		}
 		c.peer, c.state = 0, sockClosed
 		releaseSocket(uint64(n))
 	}
+	nicFlush()
 	s.last, s.queued = 0, 0
 	s.state = sockNew
 }
@@ -300,6 +305,9 @@ func (s *socket) shutdown(i uint32, how uint64) uint64 {
 	s.shut |= bits
 	if s.kind == sockStream {
 		p := s.peer
+		if fresh&shutOut != 0 && s.conn != 0 {
+			s.endOutside()
+		}
 		if fresh&shutOut != 0 && p != 0 {
 			socketAt(uint64(p)).receiveEnd(p)
 		}

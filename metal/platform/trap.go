@@ -39,7 +39,11 @@ func trap(f *frame, area uint64) {
 		c.timer = never
 		stats.ticks++
 		c.profile()
-		c.expire(nanotime())
+		now := nanotime()
+		c.expire(now)
+		if net.up {
+			netTimer(now)
+		}
 		yield()
 		leave()
 	case vecWake:
@@ -107,7 +111,10 @@ func trap(f *frame, area uint64) {
 // deviceInterrupt makes the descriptor of a vector readable, or keeps the vector for the world that owns this CPU.
 func deviceInterrupt(c *cpuState, vector uint64) {
 	kernelLock.lock()
-	if !c.forward(vector) {
+	switch {
+	case net.up && vector == netVector:
+		netInterrupt()
+	case !c.forward(vector):
 		raiseVector(vector)
 	}
 	if c.current == c.idle {

@@ -1,0 +1,95 @@
+package main
+
+import "nom.dev/nom/metal/inet"
+
+// ICMP (RFC 792): answers to echo; what cannot be delivered, said and heard.
+
+const (
+	icmpEchoReply   = 0
+	icmpUnreachable = 3
+	icmpEcho        = 8
+
+	icmpPort      = 3 // codes of unreachable
+	icmpNeedsFrag = 4
+	icmpsASecond  = 100
+)
+
+var icmpBudget struct{ second, left uint64 }
+
+// mayTell bounds how many messages are sent in answer to what others send.
+func mayTell(now uint64) bool {
+	if s := now / nanos; s != icmpBudget.second {
+		icmpBudget.second, icmpBudget.left = s, icmpsASecond
+	}
+	if icmpBudget.left == 0 {
+		return false
+	}
+	icmpBudget.left--
+	return true
+}
+
+func inputICMP(from, to ip, b []byte, now uint64) {
+	if len(b) < inet.ICMPLen || inet.Checksum(0, b) != 0 {
+		netCount.badPacket++
+		return
+	}
+	switch b[0] {
+	case icmpEcho:
+		if to.equal(net.address) && mayTell(now) {
+			sendICMP(from, icmpEchoReply, 0, inet.Be32(b[4:]), b[inet.ICMPLen:], now)
+		}
+	case icmpUnreachable:
+		heardUnreachable(b[1], inet.Be16(b[6:]), b[inet.ICMPLen:])
+	}
+}
+
+func sendICMP(to ip, kind, code uint8, rest uint32, data []byte, now uint64) {
+	b := nicBuffer()
+	n := uint64(inet.ICMPLen + len(data))
+	if b == 0 || frameHead+n > nicBufferSize {
+		return
+	}
+	p := bytesAt(b+frameHead, n)
+	p[0], p[1], p[2], p[3] = kind, code, 0, 0
+	inet.PutBe32(p[4:], rest)
+	copy(p[inet.ICMPLen:], data)
+	inet.PutBe16(p[2:], inet.Checksum(0, p))
+	inet.PutIPv4(bytesAt(b+inet.EthernetLen, inet.IPv4Len), uint32(net.address.lo), uint32(to.lo), inet.ProtoICMP, 0, int(n))
+	sendTo(to, frameHead+n, sendIP, now)
+}
+
+// unreachable says that nobody has the port to which a datagram came.
+func unreachable(packet []byte, from ip) {
+	if now := nanotime(); mayTell(now) {
+		const quoted = inet.IPv4Len + 8
+		sendICMP(from, icmpUnreachable, icmpPort, 0, packet[:min(len(packet), quoted)], now)
+	}
+}
+
+// heardUnreachable is what a router or the peer says of a packet of ours, whose first bytes it quotes.
+func heardUnreachable(code uint8, nextMTU uint16, quoted []byte) {
+	if len(quoted) < inet.IPv4Len || quoted[0]>>4 != 4 || inet.Be32(quoted[12:]) != uint32(net.address.lo) {
+		return
+	}
+	head := int(quoted[0]&15) * 4
+	if head < inet.IPv4Len || len(quoted) < head+8 {
+		return
+	}
+	to := ip{0, mapped | uint64(inet.Be32(quoted[16:]))}
+	fromPort, port := inet.Be16(quoted[head:]), inet.Be16(quoted[head+2:])
+	switch quoted[9] {
+	case inet.ProtoUDP:
+		r := findReceiver(sockDatagram, net.address, fromPort, to, port)
+		if r == 0 || code != icmpPort {
+			return
+		}
+		if s := socketAt(uint64(r)); s.state == sockConnected && s.remotePort == port && s.remote.equal(to) {
+			s.err = eCONNREFUSED
+			socketEvent(r)
+		}
+	case inet.ProtoTCP:
+		if n := findConnection(net.address, fromPort, to, port); n != 0 && code == icmpNeedsFrag {
+			connectionAt(n).LimitMSS(uint32(nextMTU))
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"nom.dev/nom/hw/igb"
+	"nom.dev/nom/metal/inet"
+)
+
+// Frames that arrive. Every byte of them is hostile.
+
+// netCount counts what arrived and could not be used.
+var netCount struct{ badPacket, badChecksum, foreign, fragments, noMemory, noSocket, cookies, halfOpen, refused uint64 }
+
+// netInput handles a frame to its end.
+func netInput(f *received, now uint64) {
+	if len(f.b) < inet.EthernetLen {
+		return
+	}
+	payload := f.b[inet.EthernetLen:]
+	switch inet.Be16(f.b[12:]) {
+	case inet.TypeIPv4:
+		inputIPv4(f, payload, now)
+	case inet.TypeARP:
+		inputARP(payload, now)
+	}
+}
+
+func inputIPv4(f *received, b []byte, now uint64) {
+	var p inet.IPv4
+	if f.hi&(igb.RxIP|igb.RxIPError) == igb.RxIP|igb.RxIPError || !inet.ParseIPv4(b, f.hi&igb.RxIP != 0, &p) {
+		netCount.badPacket++
+		return
+	}
+	from, to := ip{0, mapped | uint64(p.From)}, ip{0, mapped | uint64(p.To)}
+	if !to.equal(net.address) && !isBroadcast(to) || from.isHere() || !isUnicast(from) {
+		netCount.foreign++
+		return
+	}
+	if p.More || p.Fragment != 0 {
+		netCount.fragments++
+		return
+	}
+	hardware := f.hi & (igb.RxUDP | igb.RxTCP | igb.RxL4Error)
+	switch p.Proto {
+	case inet.ProtoTCP:
+		if checked(hardware, from, to, &p) && to.equal(net.address) {
+			inputTCP(from, to, p.Payload, now)
+		}
+	case inet.ProtoUDP:
+		inputUDP(hardware, b, from, to, &p)
+	case inet.ProtoICMP:
+		inputICMP(from, to, p.Payload, now)
+	}
+}
+
+// checked tells whether the checksum of TCP or UDP is right: the device says it, or else it is added up.
+func checked(hardware uint64, from, to ip, p *inet.IPv4) bool {
+	switch {
+	case hardware&igb.RxL4Error != 0:
+	case hardware != 0:
+		return true
+	case inet.Checksum(inet.PseudoIPv4(uint32(from.lo), uint32(to.lo), p.Proto, len(p.Payload)), p.Payload) == 0:
+		return true
+	}
+	netCount.badChecksum++
+	return false
+}
+
+func isBroadcast(a ip) bool {
+	return a.is4() && (uint32(a.lo) == ^uint32(0) || (a.lo^net.address.lo)&net.mask == 0 && uint32(a.lo|net.mask) == ^uint32(0))
+}
+
+func inputUDP(hardware uint64, packet []byte, from, to ip, p *inet.IPv4) {
+	var u inet.UDP
+	if !inet.ParseUDP(p.Payload, &u) {
+		netCount.badPacket++
+		return
+	}
+	if u.Sum && !checked(hardware, from, to, p) {
+		return
+	}
+	r := findReceiver(sockDatagram, to, u.To, from, u.From)
+	if r == 0 {
+		netCount.noSocket++
+		if to.equal(net.address) {
+			unreachable(packet, from)
+		}
+		return
+	}
+	deliverBytes(r, u.Payload, from, u.From)
+}
+
+// deliverBytes puts a datagram into what socket i received, unless there is no room.
+func deliverBytes(i uint32, b []byte, from ip, port uint16) {
+	s := socketAt(uint64(i))
+	n := uint64(len(b))
+	if s.in.room() < datagramHead+n || s.shut&shutIn != 0 {
+		return
+	}
+	head := datagramHeader(from, port, n)
+	old := s.in.head
+	if !s.in.putAll(head[:]) || !s.in.putAll(b) {
+		s.in.head = old
+		netCount.noMemory++
+		return
+	}
+	socketEvent(i)
+}

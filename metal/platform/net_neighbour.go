@@ -1,0 +1,209 @@
+package main
+
+import "nom.dev/nom/metal/inet"
+
+// Neighbours: which Ethernet address an address of the network has (RFC 826). One frame for each waits for the answer.
+
+type neighbour struct {
+	address ip
+	mac     uint64 // 0: not known yet
+	seen    uint64 // nanotime: when it was confirmed
+	asked   uint64 // when it was asked for
+	waiting uint64 // physical address of a frame that waits, or 0
+	length  uint64
+	command uint64
+}
+
+const (
+	numNeighbours  = 64 // in sets of four
+	neighbourFresh = 60_000_000_000
+	neighbourLost  = 180_000_000_000
+	askInterval    = 500_000_000
+)
+
+var neighbours [numNeighbours]neighbour
+
+// neighbourFor is the entry of an address; its place is taken from the one of its set that was seen longest ago.
+func neighbourFor(a ip) *neighbour {
+	set := (a.lo ^ a.lo>>4) % (numNeighbours / 4) * 4
+	oldest := set
+	for i := set; i < set+4; i++ {
+		n := &neighbours[i]
+		if n.address.equal(a) {
+			return n
+		}
+		if n.seen < neighbours[oldest].seen {
+			oldest = i
+		}
+	}
+	n := &neighbours[oldest]
+	n.forgetWaiting()
+	*n = neighbour{address: a}
+	return n
+}
+
+func (n *neighbour) forgetWaiting() {
+	if n.waiting != 0 {
+		putFileFrame(n.waiting)
+		n.waiting = 0
+	}
+}
+
+// nextHop is who gets what is sent to a.
+func nextHop(a ip) ip {
+	if (a.lo^net.address.lo)&net.mask == 0 || net.router.lo == 0 {
+		return a
+	}
+	return net.router
+}
+
+// sendTo posts the frame of n bytes that was built in nicBuffer, without its Ethernet header, to whoever leads to a.
+func sendTo(a ip, n, command, now uint64) {
+	hop := nextHop(a)
+	if isBroadcast(hop) {
+		putEthernet(nicBuffer(), 0xffff_ffff_ffff, inet.TypeIPv4)
+		nicSend(n, command)
+		return
+	}
+	nb := neighbourFor(hop)
+	if nb.mac != 0 {
+		nb.age(now)
+		if nb.mac != 0 {
+			putEthernet(nicBuffer(), nb.mac, inet.TypeIPv4)
+			nicSend(n, command)
+			return
+		}
+	}
+	nb.hold(n, command)
+	nb.ask(now)
+}
+
+// age has the timer ask again for an address that was seen long ago, and forgets one that does not answer. It cannot ask itself:
+// the buffer of the next slot holds the frame that is being sent.
+func (n *neighbour) age(now uint64) {
+	switch old := now - n.seen; {
+	case old > neighbourLost:
+		n.mac = 0
+	case old > neighbourFresh && now-n.asked >= askInterval:
+		netWakeAt(now)
+	}
+}
+
+// hold keeps the frame in nicBuffer until the neighbour is known.
+func (n *neighbour) hold(length, command uint64) {
+	if n.waiting == 0 {
+		if n.waiting = fileFrame(); n.waiting == 0 {
+			return
+		}
+	}
+	copy(bytesAt(direct(n.waiting), length), bytesAt(nicBuffer(), length))
+	n.length, n.command = length, command
+}
+
+// ask sends a request, at most so often.
+func (n *neighbour) ask(now uint64) {
+	if n.asked != 0 && now-n.asked < askInterval {
+		return
+	}
+	n.asked = now
+	to := uint64(0xffff_ffff_ffff)
+	if n.mac != 0 {
+		to = n.mac
+	}
+	sendARP(arpRequest, to, 0, n.address)
+}
+
+// askStale asks for neighbours in use that were seen long ago, and for those for which a frame waits.
+func askStale(now uint64) {
+	for i := range neighbours {
+		n := &neighbours[i]
+		if n.waiting != 0 || n.mac != 0 && now-n.seen > neighbourFresh && now-n.seen < neighbourLost {
+			n.ask(now)
+		}
+	}
+}
+
+const (
+	arpRequest = 1
+	arpReply   = 2
+)
+
+// sendARP sends a request for, or a reply to, an address.
+func sendARP(op uint16, to, targetMAC uint64, target ip) {
+	b := nicBuffer()
+	if b == 0 {
+		return
+	}
+	putEthernet(b, to, inet.TypeARP)
+	p := bytesAt(b+inet.EthernetLen, inet.ARPLen)
+	inet.PutBe32(p, 1<<16|inet.TypeIPv4)
+	inet.PutBe32(p[4:], 6<<24|4<<16|uint32(op))
+	putMAC(p[8:], net.mac)
+	inet.PutBe32(p[14:], uint32(net.address.lo))
+	putMAC(p[18:], targetMAC)
+	inet.PutBe32(p[24:], uint32(target.lo))
+	nicSend(inet.EthernetLen+inet.ARPLen, sendPlain)
+}
+
+// announce tells everybody where the container's address is now (RFC 5227, 3).
+func announce() {
+	sendARP(arpRequest, 0xffff_ffff_ffff, 0, net.address)
+	nicFlush()
+}
+
+func inputARP(b []byte, now uint64) {
+	if len(b) < inet.ARPLen || inet.Be32(b) != 1<<16|inet.TypeIPv4 || b[4] != 6 || b[5] != 4 {
+		return
+	}
+	sender := ip{0, mapped | uint64(inet.Be32(b[14:]))}
+	target := uint32(inet.Be32(b[24:]))
+	mac := macOf(b[8:])
+	if !isUnicast(sender) || sender.isHere() || mac>>40&1 != 0 || mac == 0 {
+		return
+	}
+	forUs := target == uint32(net.address.lo)
+	learn(sender, mac, forUs, now)
+	if forUs && inet.Be16(b[6:]) == arpRequest {
+		sendARP(arpReply, mac, mac, sender)
+	}
+}
+
+// learn notes an address. Those that nobody asked for are noted only when somebody wants to reach the container.
+func learn(a ip, mac uint64, forUs bool, now uint64) {
+	if (a.lo^net.address.lo)&net.mask != 0 {
+		return
+	}
+	set := (a.lo ^ a.lo>>4) % (numNeighbours / 4) * 4
+	known := false
+	for i := set; i < set+4; i++ {
+		known = known || neighbours[i].address.equal(a)
+	}
+	if !known && !forUs {
+		return
+	}
+	n := neighbourFor(a)
+	n.mac, n.seen = mac, now
+	if n.waiting == 0 {
+		return
+	}
+	if b := nicBuffer(); b != 0 {
+		copy(bytesAt(b, n.length), bytesAt(direct(n.waiting), n.length))
+		putEthernet(b, mac, inet.TypeIPv4)
+		nicSend(n.length, n.command)
+	}
+	n.forgetWaiting()
+}
+
+func putEthernet(b, to uint64, kind uint16) {
+	p := bytesAt(b, inet.EthernetLen)
+	putMAC(p, to)
+	putMAC(p[6:], net.mac)
+	inet.PutBe16(p[12:], kind)
+}
+
+func putMAC(b []byte, mac uint64) {
+	inet.PutBe16(b, uint16(mac>>32))
+	inet.PutBe32(b[2:], uint32(mac))
+}
+
+func macOf(b []byte) uint64 { return uint64(inet.Be16(b))<<32 | uint64(inet.Be32(b[2:])) }

@@ -1,0 +1,124 @@
+package main
+
+import "nom.dev/nom/metal/inet"
+
+// Frames that leave.
+
+const (
+	frameHead = inet.EthernetLen + inet.IPv4Len
+	mtu       = 1500
+	ownMSS    = mtu - inet.IPv4Len - inet.TCPLen
+	mostInOne = mtu - inet.IPv4Len - inet.UDPLen // payload of a datagram that is not cut
+)
+
+// packetID numbers packets that may be cut.
+var packetID uint16
+
+// sendUDPOutside sends a datagram of n bytes. What finds no room in the ring is lost.
+func sendUDPOutside(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16) uint64 {
+	if n > mostInOne {
+		return sendFragments(m, n, from, fromPort, to, port)
+	}
+	b := nicBuffer()
+	if b == 0 {
+		return n
+	}
+	if e := m.copyTo(b+frameHead+inet.UDPLen, 0, n); e != 0 {
+		return errno(e)
+	}
+	h := bytesAt(b+inet.EthernetLen, inet.IPv4Len+inet.UDPLen)
+	inet.PutIPv4(h, uint32(from.lo), uint32(to.lo), inet.ProtoUDP, 0, int(inet.UDPLen+n))
+	sum := inet.PseudoIPv4(uint32(from.lo), uint32(to.lo), inet.ProtoUDP, int(inet.UDPLen+n))
+	inet.PutUDP(h[inet.IPv4Len:], fromPort, port, int(n), inet.Fold(sum))
+	sendTo(to, frameHead+inet.UDPLen+n, sendUDP, nanotime())
+	nicFlush()
+	return n
+}
+
+// sendFragments sends a datagram in several packets (RFC 791, 3.2), without a checksum of its own.
+func sendFragments(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16) uint64 {
+	const part = (mtu - inet.IPv4Len) &^ 7
+	if packetID++; packetID == 0 {
+		packetID++
+	}
+	now := nanotime()
+	for at, total := uint64(0), n+inet.UDPLen; at < total; at += part {
+		b := nicBuffer()
+		if b == 0 {
+			break
+		}
+		k := min(part, total-at)
+		payload, skip, left := b+frameHead, at-inet.UDPLen, k
+		if at == 0 {
+			inet.PutUDP(bytesAt(payload, inet.UDPLen), fromPort, port, int(n), 0)
+			payload, skip, left = payload+inet.UDPLen, 0, k-inet.UDPLen
+		}
+		if e := m.copyTo(payload, skip, left); e != 0 {
+			return errno(e)
+		}
+		h := bytesAt(b+inet.EthernetLen, inet.IPv4Len)
+		inet.PutIPv4(h, uint32(from.lo), uint32(to.lo), inet.ProtoUDP, packetID, int(k))
+		field := uint16(at / 8)
+		if at+k < total {
+			field |= 0x2000
+		}
+		inet.PutBe16(h[6:], field)
+		inet.PutBe16(h[10:], inet.Checksum(0, h))
+		sendTo(to, frameHead+k, sendPlain, now)
+		nicFlush()
+	}
+	return n
+}
+
+// copyTo copies n bytes of a message, from the given one on, to address b.
+func (m *message) copyTo(b, skip, n uint64) uint64 {
+	for i := uint64(0); i < m.count && n != 0; i++ {
+		p, k := m.part(i)
+		if skip >= k {
+			skip -= k
+			continue
+		}
+		p, k = p+skip, min(k-skip, n)
+		skip = 0
+		if !userRange(p, k, false) {
+			return eFAULT
+		}
+		copy(bytesAt(b, k), bytesAt(p, k))
+		b, n = b+k, n-k
+	}
+	if n != 0 { // the program changed the message meanwhile
+		return eFAULT
+	}
+	return 0
+}
+
+// sendSegment builds and posts a segment of connection c.
+func sendSegment(c *connection, s *inet.Segment, now uint64) {
+	b := nicBuffer()
+	head := uint64(s.HeaderLen())
+	n := head + uint64(s.Len)
+	if s.Len != 0 {
+		c.out.copyOut(bytesAt(b+frameHead+head, uint64(s.Len)), uint64(s.Offset))
+	}
+	s.From, s.To = c.localPort, c.remotePort
+	putSegment(b, s, c.local, c.remote)
+	sendTo(c.remote, frameHead+n, sendTCP, now)
+}
+
+// putSegment writes the headers of a segment whose data are in place.
+func putSegment(b uint64, s *inet.Segment, from, to ip) {
+	head := uint64(s.HeaderLen())
+	n := int(head) + int(s.Len)
+	h := bytesAt(b+inet.EthernetLen, inet.IPv4Len+head)
+	inet.PutIPv4(h, uint32(from.lo), uint32(to.lo), inet.ProtoTCP, 0, n)
+	s.Put(h[inet.IPv4Len:], inet.Fold(inet.PseudoIPv4(uint32(from.lo), uint32(to.lo), inet.ProtoTCP, n)))
+}
+
+// sendBare sends a segment that belongs to no connection.
+func sendBare(s *inet.Segment, from, to ip, now uint64) {
+	if b := nicBuffer(); b != 0 {
+		s.Len = 0
+		putSegment(b, s, from, to)
+		sendTo(to, frameHead+uint64(s.HeaderLen()), sendTCP, now)
+	}
+}
