@@ -134,6 +134,7 @@ func TestCommit(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		fakeMachine(t, 8*commitPages, nil)
 		vmas = vmaTable{}
+		vmaShrinks++
 		stats.hugeFaults = 0
 		m := new(commitModel)
 		for range rapid.IntRange(1, 40).Draw(r, "operations") {

@@ -132,6 +132,7 @@ func TestControlRead(t *testing.T) {
 	fakeMachine(t, 64, nil)
 	fakeThreads(t)
 	vmas = vmaTable{}
+	vmaShrinks++
 	const base = 0x10_0000_0000
 	vmas.insert(base, base+3*pageSize, protRead|protWrite)
 	vmas.insert(base+3*pageSize, base+4*pageSize, protNone)

@@ -193,6 +193,7 @@ func TestBadPointers(t *testing.T) {
 	must(t, "pipe", sysPipe2, buffer(0), oNonblock)
 	r, w := uint64(load32(buffer(0))), uint64(load32(buffer(0)+4))
 	vmas = vmaTable{}
+	vmaShrinks++
 	vmas.insert(1<<33, 1<<33+pageSize, protRead|protWrite)
 	vmas.insert(1<<33+pageSize, 1<<33+2*pageSize, protRead)
 	vmas.insert(1<<33+2*pageSize, 1<<33+3*pageSize, protNone)

@@ -1,6 +1,10 @@
 package main
 
-import "nom.dev/nom/abi"
+import (
+	"sync/atomic"
+
+	"nom.dev/nom/abi"
+)
 
 // Pointers of the program. A wild pointer would be a fault in the platform, so every call that takes one asks here first.
 // What belongs to the platform (its image, physical memory at abi.DirectMap, stacks, tables) is as wild as what nobody
@@ -23,13 +27,44 @@ func userRange(p, n uint64, write bool) bool {
 		return false
 	case p < lowestMapping && end > abi.PlatformAddr:
 		return false
-	case inSegment(p, end, write):
+	}
+	c := cpu()
+	if c.known.covers(p, end, write) {
+		return true
+	}
+	if inSegment(p, end, write) {
 		return true
 	}
 	memLock.lock()
 	ok := mappedRange(p, end, write)
+	if ok {
+		c.known.remember(p)
+	}
 	memLock.unlock()
 	return ok
+}
+
+// knownRange is the mapping in which a CPU found the program's pointers last: most calls are given the same one. Mappings that grow
+// or join need not be noticed.
+type knownRange struct {
+	lo, hi  uint64
+	shrinks uint64
+	write   bool
+}
+
+// vmaShrinks counts what takes access to memory away. Written with memLock held.
+var vmaShrinks uint64
+
+func (k *knownRange) covers(p, end uint64, write bool) bool {
+	return p >= k.lo && end <= k.hi && k.shrinks == atomic.LoadUint64(&vmaShrinks) && (k.write || !write)
+}
+
+// remember notes the mapping of p, of which the program may read at least; memLock is held.
+func (k *knownRange) remember(p uint64) {
+	if i := vmas.find(p); i < vmas.n && vmas.t[i].lo <= p {
+		v := &vmas.t[i]
+		*k = knownRange{lo: v.lo, hi: v.hi, shrinks: vmaShrinks, write: v.prot&protWrite != 0}
+	}
 }
 
 // userWords is userRange for the few bytes of a number or a small structure. Nearly always they lie in a page that is

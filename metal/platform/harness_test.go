@@ -68,6 +68,7 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	}
 	eventPage().Core[0], eventPage().Slots[0], eventPage().Pages = 0, abi.AllSlots, uint64(frames)
 	vmas = vmaTable{}
+	vmaShrinks++
 	vmas.insert(pageSize, userEnd, protRead|protWrite)
 	rootTable = pool.frame()
 	filesReady, lowerDirs, umask = false, 0, 0o022

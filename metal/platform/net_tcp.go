@@ -20,7 +20,7 @@ type connection struct {
 	next                  uint32 // in its hash chain
 	later, earlier        uint32 // in its slot of the wheel
 	wheelTime             uint64
-	_                     [40]byte
+	_                     [16]byte
 }
 
 var connections table

@@ -75,6 +75,7 @@ func pointerMachine(t *testing.T) uint64 {
 	must(t, "epoll_create1", sysEpollCreate1)
 	must(t, "eventfd2", sysEventfd2, 1, oNonblock)
 	vmas = vmaTable{}
+	vmaShrinks++
 	vmas.insert(page, page+pageSize, protRead|protWrite)
 	vmas.insert(page+pageSize, page+2*pageSize, protRead)
 	bootPage.Segments[0] = abi.Segment{VA: abi.PlatformAddr, Size: 1 << 20, Prot: abi.ProtRead | abi.ProtWrite}
@@ -182,6 +183,7 @@ func TestBadTimes(t *testing.T) {
 func TestPresent(t *testing.T) {
 	fakeMachine(t, 64, nil)
 	vmas = vmaTable{}
+	vmaShrinks++
 	const at = 1<<40 + 5*pageSize
 	if userWords(at, 8, false) {
 		t.Error("a page that nobody mapped is the program's")
@@ -232,6 +234,7 @@ func TestSigreturn(t *testing.T) {
 		store64(fp+512, 7)
 		c.change(uc, fp)
 		vmas = vmaTable{}
+		vmaShrinks++
 		vmas.insert(memory, memory+4*pageSize, protRead|protWrite)
 		rootTable = pool.frame()
 		for o := uint64(0); o < 4; o++ { // present: there is no page fault here
@@ -254,6 +257,7 @@ func TestSigreturn(t *testing.T) {
 func TestSegmentPointers(t *testing.T) {
 	fakeMachine(t, 64, nil)
 	vmas = vmaTable{}
+	vmaShrinks++
 	bootPage.Segments[0] = abi.Segment{VA: 0x40_0000, Size: 0x3000, Prot: abi.ProtRead | abi.ProtExec}
 	bootPage.Segments[1] = abi.Segment{VA: 0x40_3000, Size: 0x1000, Zero: 0x2000, Prot: abi.ProtRead | abi.ProtWrite}
 	bootPage.Segments[2] = abi.Segment{VA: abi.PlatformAddr, Size: 0x1000, Prot: abi.ProtRead}

@@ -10,6 +10,9 @@ var news struct {
 	next        [maxDescriptors]uint16 // 0: it is not in the list
 }
 
+// pollWaiters is how many threads wait for a poller.
+var pollWaiters uint64
+
 const endOfNews = 0xffff
 
 // noteNews puts a descriptor into the list.
@@ -55,7 +58,7 @@ func happened(fd uint64) {
 func tellPoller(fd uint64) {
 	happened(fd)
 	d := &descriptors[fd]
-	if !d.polled {
+	if !d.polled || pollWaiters == 0 {
 		return
 	}
 	for i := uint64(1); i < threadsMade; i++ {

@@ -85,11 +85,11 @@ func onSocket(f *frame, n, i uint64) uint64 {
 		return s.accept(i, a, b, c)
 	case sysSendto:
 		m := message{p: a, n: b, count: 1, flags: c, name: f.R8, nameSize: f.R9}
-		return socketTransfer(f.DI, &m, true)
+		return s.transfer(i, &m, true)
 	case sysRecvfrom:
-		return receiveFrom(f.DI, a, b, c, f.R8, f.R9)
+		return s.receiveFrom(i, a, b, c, f.R8, f.R9)
 	case sysSendmsg, sysRecvmsg:
-		return transferMessage(f.DI, a, b, n == sysSendmsg)
+		return s.transferMessage(i, a, b, n == sysSendmsg)
 	case sysShutdown:
 		return s.shutdown(uint32(i), a)
 	case sysBind:
@@ -194,7 +194,7 @@ func socketPair(domain, kind, proto, result uint64) uint64 {
 	return 0
 }
 
-func receiveFrom(fd, p, n, flags, name, lenp uint64) uint64 {
+func (s *socket) receiveFrom(i, p, n, flags, name, lenp uint64) uint64 {
 	m := message{p: p, n: n, count: 1, flags: flags, name: name}
 	if name != 0 {
 		if !userRange(lenp, 4, true) {
@@ -205,7 +205,7 @@ func receiveFrom(fd, p, n, flags, name, lenp uint64) uint64 {
 			return errno(eINVAL)
 		}
 	}
-	r := socketTransfer(fd, &m, false)
+	r := s.transfer(i, &m, false)
 	if int64(r) >= 0 && name != 0 && userRange(lenp, 4, true) {
 		store32(lenp, uint32(m.nameSize))
 	}
@@ -224,7 +224,7 @@ type msghdr struct {
 const msghdrSize = 56
 
 // transferMessage is sendmsg(2) and recvmsg(2). Control messages are neither sent nor received.
-func transferMessage(fd, p, flags uint64, write bool) uint64 {
+func (s *socket) transferMessage(i, p, flags uint64, write bool) uint64 {
 	if !userRange(p, msghdrSize, !write) {
 		return errno(eFAULT)
 	}
@@ -240,7 +240,7 @@ func transferMessage(fd, p, flags uint64, write bool) uint64 {
 	case m.name == 0 || write && m.nameSize == 0:
 		m.name, m.nameSize = 0, 0
 	}
-	r := socketTransfer(fd, &m, write)
+	r := s.transfer(i, &m, write)
 	if !write && int64(r) >= 0 && userRange(p, msghdrSize, true) {
 		h.nameSize, h.controlSz, h.flags = uint32(m.nameSize), 0, m.result
 	}

@@ -42,13 +42,19 @@ func (m *message) size() uint64 {
 
 // socketTransfer is read(2), write(2), send(2), recv(2) on socket descriptor fd.
 func socketTransfer(fd uint64, m *message, write bool) uint64 {
-	if m.vectors != 0 && !userRange(m.vectors, m.count*16, false) {
-		return errno(eFAULT)
-	}
 	i := descriptors[fd].index
 	s := socketAt(i)
 	s.refs++ // somebody may close the descriptor meanwhile
-	var r uint64
+	r := s.transfer(i, m, write)
+	releaseSocket(i)
+	return r
+}
+
+// transfer reads or writes a socket, number i, that the caller holds.
+func (s *socket) transfer(i uint64, m *message, write bool) (r uint64) {
+	if m.vectors != 0 && !userRange(m.vectors, m.count*16, false) {
+		return errno(eFAULT)
+	}
 	switch {
 	case m.flags&msgOOB != 0:
 		r = errno(eINVAL)
@@ -69,7 +75,6 @@ func socketTransfer(fd uint64, m *message, write bool) uint64 {
 	default:
 		r = s.receiveStream(i, m)
 	}
-	releaseSocket(i)
 	return r
 }
 

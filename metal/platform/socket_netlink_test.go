@@ -127,6 +127,7 @@ func TestNetlinkHostile(t *testing.T) {
 	}
 	fails(t, "read", eAGAIN, sysRead, fd, buffer(1), 10)
 	vmas = vmaTable{}
+	vmaShrinks++
 	fails(t, "write", eFAULT, sysWrite, fd, 0x1000, netlinkAsk)
 	fails(t, "getsockname", eFAULT, sysGetsockname, fd, 0x1000, 0x1000)
 }

@@ -226,6 +226,7 @@ func TestSocketPointers(t *testing.T) {
 	setAddress(0, afInet, host4, 999)
 	must(t, "connect", sysConnect, d, addressAt(0), 16)
 	vmas = vmaTable{}
+	vmaShrinks++
 	const bad = 0x1000
 	for n, args := range map[uint64][]uint64{
 		sysConnect: {d, bad, 16}, sysSendto: {c, bad, 10}, sysSendmsg: {c, bad}, sysRecvmsg: {c, bad},

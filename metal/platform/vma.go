@@ -1,5 +1,7 @@
 package main
 
+import "sync/atomic"
+
 // The program's mappings: a sorted table of address ranges with their protection, and demand paging. Guarded by memLock.
 
 const (
@@ -83,6 +85,7 @@ func (v *vmaTable) add(e vma) {
 
 // clear removes [lo, hi) from the table. It reports whether anything accessible was there.
 func (v *vmaTable) clear(lo, hi uint64) (accessible bool) {
+	atomic.AddUint64(&vmaShrinks, 1)
 	i := v.find(lo)
 	for i < v.n && v.t[i].lo < hi {
 		e := &v.t[i]
