@@ -40,7 +40,7 @@ type cpuState struct {
 	since     uint64 // nanotime at which current began to run: see account
 	busy      uint64 // nanoseconds that threads have run here
 	profileAt uint64 // of busy: when the next SIGPROF is due
-	known knownRange
+	known     knownRange
 
 	gdt  [8]uint64
 	gdtr [16]byte
