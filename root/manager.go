@@ -65,6 +65,7 @@ type workload struct {
 	spec    manifest.Container
 	ports   []string
 	digest  string
+	stack   string
 	program *block
 	files   *block
 	log     *logRing
@@ -170,7 +171,7 @@ func (m *manager) drop(b *block) {
 // add starts a program that was uploaded, under a name that was reserved. Name and memory are its own from then on, whether
 // it succeeds or not.
 func (m *manager) add(spec *api.Spec, program *block, digest string) (*workload, error) {
-	w := &workload{ports: spec.Ports, digest: digest, program: program, log: &logRing{}, seat: -1, state: api.StateExited, done: make(chan struct{}),
+	w := &workload{ports: spec.Ports, digest: digest, stack: spec.Stack, program: program, log: &logRing{}, seat: -1, state: api.StateExited, done: make(chan struct{}),
 		spec: manifest.Container{Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs, Restart: spec.Restart}}
 	if spec.Network {
 		if err := m.connect(w); err != nil {
@@ -208,7 +209,7 @@ func (m *manager) connect(w *workload) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w.spec.NIC, w.files = true, files
-	w.spec.Network = &manifest.Network{Address: netip.PrefixFrom(address, m.place.Address.Bits()), Gateway: m.place.Gateway}
+	w.spec.Network = &manifest.Network{Address: netip.PrefixFrom(address, m.place.Address.Bits()), Gateway: m.place.Gateway, Stack: w.stack}
 	return nil
 }
 

@@ -26,8 +26,14 @@ func (g *guest) place(address string) *guest {
 }
 
 // TestUplink: unchanged programs in two containers, each with a network function of its own. One serves HTTP to this computer;
-// the other is a client of this computer, over TCP and UDP.
+// the other is a client of this computer, over TCP and UDP. Both through the platform's own TCP/IP and through gVisor's.
 func TestUplink(t *testing.T) {
+	for _, stack := range []string{"", manifest.StackGVisor} {
+		t.Run("stack="+stack, func(t *testing.T) { testUplink(t, stack) })
+	}
+}
+
+func testUplink(t *testing.T, stack string) {
 	page := strings.Repeat("nom ", 1<<18)
 	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
 	defer outside.Close()
@@ -36,6 +42,7 @@ func TestUplink(t *testing.T) {
 	fetch := run("test/programs/fetch", "http://10.0.2.2:"+portOf(outside.Listener.Addr()), "10.0.2.2:"+portOf(datagrams.LocalAddr()),
 		fmt.Sprintf("10.0.2.2:%d", closed)).place("10.0.2.16/24")
 	web := run("apps/web").place("10.0.2.15/24")
+	fetch.Network.Stack, web.Network.Stack = stack, stack
 	port := freeTCPPort(t)
 	fetched := make(chan struct{})
 	hw := hardware{cpus: 2, memory: gib, watch: func(ev api.Event) {

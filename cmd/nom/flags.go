@@ -66,9 +66,12 @@ type containerFlags struct {
 	nic       string
 	publish   []string
 	net       bool
+	stack     string
 	tags      string
 	fs        *pflag.FlagSet
 }
+
+const stackUsage = "the network `stack` of the programs: gvisor for gVisor's, in a companion program; default: the platform's own"
 
 func (c *containerFlags) add(fs *pflag.FlagSet) {
 	c.restart = "no"
@@ -81,6 +84,7 @@ func (c *containerFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&c.nic, "nic", "", "give the machine a network card on this QEMU -netdev `backend`, and each container a function of it")
 	fs.StringArrayVarP(&c.publish, "publish", "p", nil, "lead a `port` of this computer to one of a container: [CONTAINER=][ADDRESS:]PORT:PORT[/udp] (repeat it)")
 	fs.BoolVar(&c.net, "network", false, "let the programs reach the network outside; -p does so, too")
+	fs.StringVar(&c.stack, "stack", "", stackUsage)
 	fs.BoolVar(&c.dedicated, "dedicated", false, "give each container cores of its own; default: the machine decides")
 	fs.StringVar(&c.tags, "tags", "", "comma-separated build `tags`")
 }

@@ -78,7 +78,7 @@ func (c *containerFlags) network(containers []*container) (netdev string, err er
 			return "", fmt.Errorf("%d containers in a network of %v: there are not so many addresses", len(containers), userNetwork)
 		}
 		k.NIC = true
-		k.Network = &manifest.Network{Address: netip.PrefixFrom(address, userNetwork.Bits()), Gateway: userGateway}
+		k.Network = &manifest.Network{Address: netip.PrefixFrom(address, userNetwork.Bits()), Gateway: userGateway, Stack: c.stack}
 		k.addFile("etc/resolv.conf", fmt.Sprintf("nameserver %v\n", userDNS))
 		k.addFile("etc/hosts", fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%v %s\n", address, k.Name))
 		address = address.Next()

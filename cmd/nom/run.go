@@ -36,6 +36,7 @@ type runFlags struct {
 	vcpus    int
 	publish  []string
 	network  bool
+	stack    string
 	restart  restart
 	tags     string
 }
@@ -51,6 +52,7 @@ func (r *runFlags) add(fs *pflag.FlagSet) {
 	fs.VarP(&r.memory, "memory", "m", "memory of the container; default: the machine decides")
 	fs.IntVar(&r.vcpus, "vcpus", 0, "its virtual processors; default: the machine decides")
 	fs.StringArrayVarP(&r.publish, "publish", "p", nil, "lead a `port` of this computer to one of the container: [ADDRESS:]PORT:PORT[/udp] (repeat it)")
+	fs.StringVar(&r.stack, "stack", "", stackUsage)
 	fs.BoolVar(&r.network, "network", false, "let the program reach the network outside; -p does so, too")
 	fs.Var(&r.restart, "restart", "when to start the program again after it has ended: no, on-failure[:N] or always")
 	fs.StringVar(&r.tags, "tags", "", "comma-separated build `tags`")
@@ -155,7 +157,7 @@ func (r *runFlags) build(a *app, arg string, args []string) (*api.Spec, []byte, 
 		return nil, nil, err
 	}
 	spec := &api.Spec{Name: p.name, Args: append([]string{p.name}, args...), Env: env, Memory: uint64(r.memory), VCPUs: r.vcpus,
-		Network: r.network || len(r.publish) > 0, Restart: string(r.restart)}
+		Network: r.network || len(r.publish) > 0, Stack: r.stack, Restart: string(r.restart)}
 	if r.name != "" {
 		spec.Name = r.name
 	}
