@@ -78,6 +78,12 @@ func storeAddress(domain uint32, a ip, port uint16, p, lenp uint64) uint64 {
 
 // putAddress writes at most the given number of bytes of an address, and returns how many there are.
 func putAddress(domain uint32, a ip, port uint16, p, most uint64) (uint64, uint64) {
+	if domain == afInet && most >= sockaddrInet && userRange(p, sockaddrInet, true) {
+		store32(p, afInet|uint32(bits.ReverseBytes16(port))<<16)
+		store32(p+4, bits.ReverseBytes32(uint32(a.lo)))
+		store64(p+8, 0)
+		return sockaddrInet, 0
+	}
 	var b [sockaddrInet6]byte
 	b[0] = byte(domain)
 	b[2], b[3] = byte(port>>8), byte(port)

@@ -109,6 +109,22 @@ func onSocket(f *frame, n, i uint64) uint64 {
 	return s.getOption(a, b, c, f.R8)
 }
 
+// datagramCall is sendto(2) and recvfrom(2), by the shortest way for sockets that do not block.
+func datagramCall(f *frame, n uint64) uint64 {
+	if f.DI < usedDescriptors && descriptors[f.DI].kind == fdSocket {
+		i := descriptors[f.DI].index
+		if s := socketAt(i); s.kind == sockDatagram && s.flags&oNonblock != 0 && s.domain != afNetlink {
+			if n == sysSendto {
+				m := message{p: f.SI, n: f.DX, count: 1, flags: f.R10, name: f.R8, nameSize: f.R9}
+				return s.transfer(i, &m, true)
+			}
+			return s.receiveFrom(i, f.SI, f.DX, f.R10, f.R8, f.R9)
+		}
+	}
+	r, _ := socketCall(f, n)
+	return r
+}
+
 func (s *socket) connect(i uint32, p, n uint64) uint64 {
 	switch {
 	case s.domain == afUnix:

@@ -177,6 +177,12 @@ func syscallEnter(f *frame) {
 	case sysMADVISE:
 		f.AX = sysMadvise(f.DI, f.SI, f.DX)
 		return
+	case sysSendto, sysRecvfrom: // a server of datagrams makes no others
+		kernelLock.lock()
+		f.AX = datagramCall(f, n)
+		leave()
+		finishCall(f, n)
+		return
 	case sysExitGroup:
 		endProgram(f.DI)
 	case sysGetrandom:
@@ -198,10 +204,15 @@ func syscallEnter(f *frame) {
 		if f.AX == errno(eNOSYS) && n < numSyscalls {
 			stats.missing[n] = true
 		}
-		if f.AX == errno(eINTR) && restarts(n) {
-			f.AX = n
-			f.IP -= syscallSize
-		}
+	}
+	finishCall(f, n)
+}
+
+// finishCall makes a call that was interrupted again after the handler, and delivers signals.
+func finishCall(f *frame, n uint64) {
+	if f.AX == errno(eINTR) && restarts(n) {
+		f.AX = n
+		f.IP -= syscallSize
 	}
 	if t := cpu().current; t.pending&^t.sigmask != 0 {
 		deliver(f, 0)
