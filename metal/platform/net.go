@@ -11,6 +11,7 @@ import (
 //	net.go          this overview, where the container is in the network, when the ring is polled
 //	net_nic.go      rings of the network function
 //	net_input.go    frames that arrive
+//	net_fragment.go  datagrams in several packets
 //	net_output.go   frames that leave: routes, headers
 //	net_neighbour.go  who has which Ethernet address (ARP)
 //	net_icmp.go     echo, and what cannot be delivered

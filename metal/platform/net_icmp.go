@@ -36,17 +36,29 @@ func inputICMP(from, to ip, b []byte, now uint64) {
 	switch b[0] {
 	case icmpEcho:
 		if to.equal(net.address) && mayTell(now) {
-			sendICMP(from, icmpEchoReply, 0, inet.Be32(b[4:]), b[inet.ICMPLen:], now)
+			answerEcho(from, b, now)
 		}
 	case icmpUnreachable:
 		heardUnreachable(b[1], inet.Be16(b[6:]), b[inet.ICMPLen:])
 	}
 }
 
+// answerEcho sends b back.
+func answerEcho(to ip, b []byte, now uint64) {
+	if len(b) <= mtu-inet.IPv4Len {
+		sendICMP(to, icmpEchoReply, 0, inet.Be32(b[4:]), b[inet.ICMPLen:], now)
+		return
+	}
+	b[0], b[1], b[2], b[3] = icmpEchoReply, 0, 0, 0 // it was put together from fragments, in memory of ours
+	inet.PutBe16(b[2:], inet.Checksum(0, b))
+	nextPacketID()
+	sendCut(net.address, to, inet.ProtoICMP, b, now)
+}
+
 func sendICMP(to ip, kind, code uint8, rest uint32, data []byte, now uint64) {
 	b := nicBuffer()
 	n := uint64(inet.ICMPLen + len(data))
-	if b == 0 || frameHead+n > nicBufferSize {
+	if b == 0 || n > mtu-inet.IPv4Len {
 		return
 	}
 	p := bytesAt(b+frameHead, n)
@@ -89,7 +101,14 @@ func heardUnreachable(code uint8, nextMTU uint16, quoted []byte) {
 		}
 	case inet.ProtoTCP:
 		if n := findConnection(net.address, fromPort, to, port); n != 0 && code == icmpNeedsFrag {
-			connectionAt(n).LimitMSS(uint32(nextMTU))
+			tooBig(connectionAt(n), inet.Seq(inet.Be32(quoted[head+4:])), uint32(nextMTU))
 		}
+	}
+}
+
+// tooBig is what somebody says of a segment of c: whoever does not know what was sent has not seen it (RFC 5927).
+func tooBig(c *connection, quoted inet.Seq, mtu uint32) {
+	if c.InFlight(quoted) {
+		c.LimitMSS(mtu)
 	}
 }

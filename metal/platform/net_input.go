@@ -35,11 +35,13 @@ func inputIPv4(f *received, b []byte, now uint64) {
 		netCount.foreign++
 		return
 	}
-	if p.More || p.Fragment != 0 {
-		netCount.fragments++
-		return
-	}
 	hardware := f.hi & (igb.RxUDP | igb.RxTCP | igb.RxL4Error)
+	if p.More || p.Fragment != 0 {
+		if !inputFragment(from, to, &p, now) {
+			return
+		}
+		hardware, b = 0, nil
+	}
 	switch p.Proto {
 	case inet.ProtoTCP:
 		if checked(hardware, from, to, &p) && to.equal(net.address) {
@@ -69,6 +71,7 @@ func isBroadcast(a ip) bool {
 	return a.is4() && (uint32(a.lo) == ^uint32(0) || (a.lo^net.address.lo)&net.mask == 0 && uint32(a.lo|net.mask) == ^uint32(0))
 }
 
+// inputUDP handles a datagram. packet is what is quoted if nobody wants it; nil: nothing is said.
 func inputUDP(hardware uint64, packet []byte, from, to ip, p *inet.IPv4) {
 	var u inet.UDP
 	if !inet.ParseUDP(p.Payload, &u) {
@@ -81,7 +84,7 @@ func inputUDP(hardware uint64, packet []byte, from, to ip, p *inet.IPv4) {
 	r := findReceiver(sockDatagram, to, u.To, from, u.From)
 	if r == 0 {
 		netCount.noSocket++
-		if to.equal(net.address) {
+		if packet != nil && to.equal(net.address) {
 			unreachable(packet, from)
 		}
 		return

@@ -37,17 +37,14 @@ func sendUDPOutside(m *message, n uint64, from ip, fromPort uint16, to ip, port 
 
 // sendFragments sends a datagram in several packets (RFC 791, 3.2), without a checksum of its own.
 func sendFragments(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16) uint64 {
-	const part = (mtu - inet.IPv4Len) &^ 7
-	if packetID++; packetID == 0 {
-		packetID++
-	}
+	nextPacketID()
 	now := nanotime()
-	for at, total := uint64(0), n+inet.UDPLen; at < total; at += part {
+	for at, total := uint64(0), n+inet.UDPLen; at < total; at += mostPart {
 		b := nicBuffer()
 		if b == 0 {
 			break
 		}
-		k := min(part, total-at)
+		k := min(mostPart, total-at)
 		payload, skip, left := b+frameHead, at-inet.UDPLen, k
 		if at == 0 {
 			inet.PutUDP(bytesAt(payload, inet.UDPLen), fromPort, port, int(n), 0)
@@ -56,16 +53,7 @@ func sendFragments(m *message, n uint64, from ip, fromPort uint16, to ip, port u
 		if e := m.copyTo(payload, skip, left); e != 0 {
 			return errno(e)
 		}
-		h := bytesAt(b+inet.EthernetLen, inet.IPv4Len)
-		inet.PutIPv4(h, uint32(from.lo), uint32(to.lo), inet.ProtoUDP, packetID, int(k))
-		field := uint16(at / 8)
-		if at+k < total {
-			field |= 0x2000
-		}
-		inet.PutBe16(h[6:], field)
-		inet.PutBe16(h[10:], inet.Checksum(0, h))
-		sendTo(to, frameHead+k, sendPlain, now)
-		nicFlush()
+		sendFragment(b, from, to, inet.ProtoUDP, at, k, at+k < total, now)
 	}
 	return n
 }
