@@ -159,7 +159,11 @@ func makeRoot(k *container.Kernel, boot *abi.BootPage, files *bundle.Bundle) (*c
 	lent := boot.Bundle.Size / abi.PageSize
 	spec := container.RootSpec{Name: "root", VCPUs: min(int(boot.NumCPUs), abi.MaxVCPUs), Lent: lent}
 	if isManaged() {
-		in.Env = []string{abi.AddressEnv + "=" + os.Getenv(abi.AddressEnv), abi.GatewayEnv + "=" + os.Getenv(abi.GatewayEnv)}
+		for _, name := range []string{abi.AddressEnv, abi.GatewayEnv, abi.DNSEnv} {
+			if value := os.Getenv(name); value != "" {
+				in.Env = append(in.Env, name+"="+value)
+			}
+		}
 		spec.Room = rootRoom
 	}
 	plan, err := layout.New(in)

@@ -244,6 +244,9 @@ func environment(spec *manifest.Container) []string {
 		if n.Gateway.IsValid() {
 			env = append(env, abi.GatewayEnv+"="+n.Gateway.String())
 		}
+		if n.DNS.IsValid() {
+			env = append(env, abi.DNSEnv+"="+n.DNS.String())
+		}
 	}
 	return append(env, spec.Env...)
 }

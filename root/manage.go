@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"nom.dev/nom/abi"
-	"nom.dev/nom/abi/bundle"
 	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 	"nom.dev/nom/metal"
@@ -52,6 +50,11 @@ func ownPlace() (n manifest.Network, err error) {
 	if n.Gateway, err = netip.ParseAddr(os.Getenv(abi.GatewayEnv)); err != nil {
 		return n, fmt.Errorf("the root container's network: %s: %w", abi.GatewayEnv, err)
 	}
+	if dns := os.Getenv(abi.DNSEnv); dns != "" {
+		if n.DNS, err = netip.ParseAddr(dns); err != nil {
+			return n, fmt.Errorf("the root container's network: %s: %w", abi.DNSEnv, err)
+		}
+	}
 	return n, nil
 }
 
@@ -62,26 +65,6 @@ func physical(size int) (*block, error) {
 		return nil, err
 	}
 	return &block{bytes: p.Bytes()[:size], release: p.Release}, nil
-}
-
-// networkFiles are what Go's resolver reads.
-func (m *manager) networkFiles(name string, address netip.Addr) (*block, error) {
-	b := m.place.Address.Masked().Addr().As4()
-	b[3] = 3 // QEMU's name server
-	var raw bytes.Buffer
-	err := bundle.Write(&raw, []bundle.File{
-		{Name: "etc/hosts", Data: fmt.Appendf(nil, "127.0.0.1 localhost\n::1 localhost\n%v %s\n", address, name), Mode: 0o644},
-		{Name: "etc/resolv.conf", Data: fmt.Appendf(nil, "nameserver %v\n", netip.AddrFrom4(b)), Mode: 0o644},
-	})
-	if err != nil {
-		return nil, err
-	}
-	files, err := m.take(raw.Len())
-	if err != nil {
-		return nil, err
-	}
-	copy(files.bytes, raw.Bytes())
-	return files, nil
 }
 
 // limitedListener accepts no more than so many connections at a time.

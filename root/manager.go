@@ -67,7 +67,6 @@ type workload struct {
 	digest  string
 	stack   string
 	program *block
-	files   *block
 	log     *logRing
 
 	// Guarded by manager.mu.
@@ -194,22 +193,16 @@ func (m *manager) add(spec *api.Spec, program *block, digest string) (*workload,
 	return w, nil
 }
 
-// connect gives w a place in the network, and the files that say so.
+// connect gives w a place in the network.
 func (m *manager) connect(w *workload) error {
 	m.mu.Lock()
-	address, err := m.freeAddress()
-	m.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	files, err := m.networkFiles(w.spec.Name, address)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
 	defer m.mu.Unlock()
-	w.spec.NIC, w.files = true, files
-	w.spec.Network = &manifest.Network{Address: netip.PrefixFrom(address, m.place.Address.Bits()), Gateway: m.place.Gateway, Stack: w.stack}
+	address, err := m.freeAddress()
+	if err != nil {
+		return err
+	}
+	w.spec.NIC = true
+	w.spec.Network = &manifest.Network{Address: netip.PrefixFrom(address, m.place.Address.Bits()), Gateway: m.place.Gateway, DNS: m.place.DNS, Stack: w.stack}
 	return nil
 }
 
@@ -270,12 +263,8 @@ func (m *manager) launch(w *workload) error {
 	cores, err := m.seats[w.seat].vcpus(w.spec.VCPUs, nil)
 	var p process
 	if err == nil {
-		var files []byte
-		if w.files != nil {
-			files = w.files.bytes
-		}
 		streams := [...]string{container.Stdout: api.StreamStdout, container.Stderr: api.StreamStderr}
-		p, err = m.starter.start(&w.spec, w.program.bytes, files, m.grant(w), cores, func(stream int, data []byte) { w.log.write(streams[stream], data) })
+		p, err = m.starter.start(&w.spec, w.program.bytes, nil, m.grant(w), cores, func(stream int, data []byte) { w.log.write(streams[stream], data) })
 	}
 	if err != nil {
 		m.over(w, api.Event{Event: api.EventExit, Container: w.spec.Name, Code: api.CodeStartFailed, Reason: api.ReasonStartFailed, Error: err.Error()})
@@ -445,7 +434,6 @@ func (m *manager) forget(w *workload) bool {
 	m.workloads = slices.Delete(m.workloads, i, i+1)
 	m.mu.Unlock()
 	m.drop(w.program)
-	m.drop(w.files)
 	m.releaseName(w.spec.Name)
 	return true
 }

@@ -58,6 +58,7 @@ type Container struct {
 type Network struct {
 	Address netip.Prefix `json:"address"` // with the length of the network's prefix
 	Gateway netip.Addr   `json:"gateway,omitzero"`
+	DNS     netip.Addr   `json:"dns,omitzero"`    // a name server
 	Stack   string       `json:"stack,omitempty"` // StackGVisor, or "": the platform's own
 }
 
@@ -146,6 +147,8 @@ func (c *Container) checkNetwork() error {
 		return fmt.Errorf("the network address %v is not an IPv4 address with a prefix of 1 to 30 bits", n.Address)
 	case n.Gateway.IsValid() && (!n.Address.Contains(n.Gateway) || n.Gateway == n.Address.Addr()):
 		return fmt.Errorf("the gateway %v is not another address in the network of %v", n.Gateway, n.Address)
+	case n.DNS.IsValid() && !n.DNS.Is4():
+		return fmt.Errorf("the name server %v is not an IPv4 address", n.DNS)
 	}
 	return nil
 }

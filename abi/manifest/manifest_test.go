@@ -106,3 +106,25 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestNetwork(t *testing.T) {
+	const good = `{"version":1,"containers":[{"name":"web","program":"program/web","args":["web"],"memory":0,"vcpus":0,"dedicated":null,"nic":true,
+		"network":{"address":"192.0.2.7/24","gateway":"192.0.2.1","dns":"198.51.100.3"}}]}`
+	m, err := Parse([]byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.Containers[0].Network.DNS.String(); got != "198.51.100.3" {
+		t.Errorf("got name server %s", got)
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{`"nic":true`, `"nic":false`, "no network function"},
+		{`192.0.2.7/24`, `192.0.2.7/31`, "prefix"},
+		{`"192.0.2.1"`, `"192.0.3.1"`, "gateway"},
+		{`198.51.100.3`, `2001:db8::1`, "name server"},
+	} {
+		if _, err := Parse([]byte(strings.Replace(good, c.old, c.new, 1))); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got error %v, want one with %q", c.new, err, c.want)
+		}
+	}
+}

@@ -77,7 +77,8 @@ func (m machineDir) image(token string) error {
 		return err
 	}
 	return writeImage(m.path(imageFile), system, packed,
-		abi.AddressEnv+"="+netip.PrefixFrom(userFirst, userNetwork.Bits()).String(), abi.GatewayEnv+"="+userGateway.String())
+		abi.AddressEnv+"="+netip.PrefixFrom(userFirst, userNetwork.Bits()).String(), abi.GatewayEnv+"="+userGateway.String(),
+		abi.DNSEnv+"="+userDNS.String())
 }
 
 // supervise starts nom again in a session of its own, where it runs the machine, and waits until that is up.

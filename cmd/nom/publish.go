@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"nom.dev/nom/abi/bundle"
 	"nom.dev/nom/abi/manifest"
 )
 
@@ -78,9 +77,7 @@ func (c *containerFlags) network(containers []*container) (netdev string, err er
 			return "", fmt.Errorf("%d containers in a network of %v: there are not so many addresses", len(containers), userNetwork)
 		}
 		k.NIC = true
-		k.Network = &manifest.Network{Address: netip.PrefixFrom(address, userNetwork.Bits()), Gateway: userGateway, Stack: c.stack}
-		k.addFile("etc/resolv.conf", fmt.Sprintf("nameserver %v\n", userDNS))
-		k.addFile("etc/hosts", fmt.Sprintf("127.0.0.1 localhost\n::1 localhost\n%v %s\n", address, k.Name))
+		k.Network = &manifest.Network{Address: netip.PrefixFrom(address, userNetwork.Bits()), Gateway: userGateway, DNS: userDNS, Stack: c.stack}
 		address = address.Next()
 	}
 	netdev = "user"
@@ -122,12 +119,4 @@ func forwarding(text string, containers []*container) (string, error) {
 		host = ""
 	}
 	return fmt.Sprintf("%s:%s:%d-%v:%d", p.protocol, host, p.host.Port(), k.Network.Address.Addr(), p.port), nil
-}
-
-// addFile gives the container a file that its program has not brought.
-func (k *container) addFile(name, text string) {
-	if slices.ContainsFunc(k.files, func(f bundle.File) bool { return f.Name == name }) {
-		return
-	}
-	k.files = append(k.files, bundle.File{Name: name, Data: []byte(text), Mode: 0o644})
 }
