@@ -37,7 +37,7 @@ func testUplink(t *testing.T, stack string) {
 	page := strings.Repeat("nom ", 1<<18)
 	outside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
 	defer outside.Close()
-	datagrams := answerDatagrams(t)
+	datagrams := answerDatagrams(t, "127.0.0.1:0")
 	closed := freeTCPPort(t)
 	fetch := run("test/programs/fetch", "http://10.0.2.2:"+portOf(outside.Listener.Addr()), "10.0.2.2:"+portOf(datagrams.LocalAddr()),
 		fmt.Sprintf("10.0.2.2:%d", closed)).place("10.0.2.16/24")
@@ -60,9 +60,48 @@ func testUplink(t *testing.T, stack string) {
 		}
 	}
 	s.answered(err)
-	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address 10.0.2.16\n", len(page))
+	bits := 24
+	if stack == manifest.StackGVisor {
+		bits = 32 // nobody tells the sockets how large the network is
+	}
+	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address 10.0.2.16/%d\n",
+		len(page), bits)
 	if got := s.containers["fetch"].stdout; got != want {
 		t.Errorf("fetch printed\n%s\nwant\n%s%s", got, want, s.said())
+	}
+}
+
+// TestIPv6: an unchanged program reaches this computer over IPv6, from the address that it made of a router's prefix.
+func TestIPv6(t *testing.T) {
+	listener, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skipf("this computer has no ::1: %v", err)
+	}
+	page := strings.Repeat("six ", 1<<16)
+	outside := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) })}}
+	outside.Start()
+	defer outside.Close()
+	datagrams := answerDatagrams(t, "[::1]:0")
+	fetch := run("test/programs/fetch", "http://[fec0::2]:"+portOf(listener.Addr()), "[fec0::2]:"+portOf(datagrams.LocalAddr()),
+		fmt.Sprintf("[fec0::2]:%d", freeTCPPort(t))).place("10.0.2.16/24")
+	fetched := make(chan struct{})
+	hw := hardware{cpus: 1, memory: gib, watch: func(ev api.Event) {
+		if ev.Event == api.EventExit && ev.Container == "fetch" {
+			close(fetched)
+		}
+	}}
+	s := serve(t, hw, "user", nil, fetch)
+	select {
+	case <-fetched:
+	case <-s.ctx.Done():
+		err = errors.New("the client did not end")
+	}
+	s.answered(err)
+	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address fec0::", len(page))
+	got := s.containers["fetch"].stdout
+	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "/64\n") {
+		t.Errorf("fetch printed\n%s\nwant\n%s...%s", got, want, s.said())
 	}
 }
 
@@ -119,10 +158,10 @@ func getPage(ctx context.Context, client *http.Client, url string) error {
 	return err
 }
 
-// answerDatagrams answers on a UDP port of this computer until the test ends.
-func answerDatagrams(t *testing.T) net.PacketConn {
+// answerDatagrams answers at a UDP address of this computer until the test ends.
+func answerDatagrams(t *testing.T, address string) net.PacketConn {
 	t.Helper()
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	c, err := net.ListenPacket("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}

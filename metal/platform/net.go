@@ -13,6 +13,9 @@ import (
 //	net_input.go    frames that arrive
 //	net_fragment.go  datagrams in several packets
 //	net_output.go   frames that leave: routes, headers
+//	net_ipv6.go     packets of IPv6
+//	net_ndp.go      neighbours and addresses of IPv6
+//	net_icmpv6.go   echo, and what cannot be delivered, of IPv6
 //	net_neighbour.go  who has which Ethernet address (ARP)
 //	net_icmp.go     echo, and what cannot be delivered
 //	net_tcp.go      connections: table, segments in and out
@@ -79,6 +82,7 @@ func initNet(b *abi.BootPage) {
 	net.up = true
 	prepareFiles()
 	announce()
+	initIPv6(nanotime())
 }
 
 // parseIPv4 reads a.b.c.d.

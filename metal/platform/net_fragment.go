@@ -34,15 +34,19 @@ func prepareFragments() bool {
 
 // inputFragment takes a part of a datagram. When that was the last one missing, p gets all of it.
 func inputFragment(from, to ip, p *inet.IPv4, now uint64) bool {
-	netCount.fragments++
-	if p.Proto != inet.ProtoUDP && p.Proto != inet.ProtoICMP || !prepareFragments() {
-		return false
-	}
 	k := inet.FragmentKey{From: inet.Address{Hi: from.hi, Lo: from.lo}, To: inet.Address{Hi: to.hi, Lo: to.lo},
 		ID: uint32(p.ID), Proto: p.Proto}
-	whole := reassembler.Add(&k, uint32(p.Fragment), p.More, p.Payload, now)
-	p.Payload = whole
-	return whole != nil
+	p.Payload = putTogether(&k, p.Fragment, p.More, p.Payload, now)
+	return p.Payload != nil && (p.Proto == inet.ProtoUDP || p.Proto == inet.ProtoICMP)
+}
+
+// putTogether takes a part of datagram k. It returns all of it when that was the last one missing.
+func putTogether(k *inet.FragmentKey, offset uint16, more bool, data []byte, now uint64) []byte {
+	netCount.fragments++
+	if k.Proto == inet.ProtoTCP || !prepareFragments() {
+		return nil
+	}
+	return reassembler.Add(k, uint32(offset), more, data, now)
 }
 
 // sendCut sends the payload of a packet, built elsewhere, in fragments (RFC 791, 3.2).

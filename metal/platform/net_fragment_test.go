@@ -35,7 +35,7 @@ func fakeFunction(t *testing.T) {
 	connHeads, fragmentsReady = 0, false
 	neighbourFor(other4).mac = otherMAC
 	neighbourFor(other4).seen = nanotime()
-	t.Cleanup(func() { net.up, gateway.count = false, 0 })
+	t.Cleanup(func() { net.up, gateway.count, nic.sent = false, 0, nic.tail })
 }
 
 // arrive hands a packet to the platform as the function would.

@@ -71,8 +71,12 @@ func sendICMP(to ip, kind, code uint8, rest uint32, data []byte, now uint64) {
 }
 
 // unreachable says that nobody has the port to which a datagram came.
-func unreachable(packet []byte, from ip) {
+func unreachable(packet []byte, from, to ip) {
 	if now := nanotime(); mayTell(now) {
+		if !to.is4() {
+			sendICMPv6(to, from, icmp6Unreachable, icmp6Port, 0, packet[:min(len(packet), leastMTU6-inet.IPv6Len-inet.ICMPLen)], now)
+			return
+		}
 		const quoted = inet.IPv4Len + 8
 		sendICMP(from, icmpUnreachable, icmpPort, 0, packet[:min(len(packet), quoted)], now)
 	}
@@ -88,11 +92,21 @@ func heardUnreachable(code uint8, nextMTU uint16, quoted []byte) {
 		return
 	}
 	to := ip{0, mapped | uint64(inet.Be32(quoted[16:]))}
-	fromPort, port := inet.Be16(quoted[head:]), inet.Be16(quoted[head+2:])
-	switch quoted[9] {
+	limit := uint32(0)
+	if code == icmpNeedsFrag {
+		limit = max(uint32(nextMTU), 1)
+	}
+	heardOf(quoted[9], net.address, to, quoted[head:], code == icmpPort, limit)
+}
+
+// heardOf is what became of a packet of ours: nobody is there, or it was longer than the limit, if that is not 0. quoted begins with its
+// ports; eight bytes are there.
+func heardOf(proto uint8, from, to ip, quoted []byte, nobody bool, limit uint32) {
+	fromPort, port := inet.Be16(quoted), inet.Be16(quoted[2:])
+	switch proto {
 	case inet.ProtoUDP:
-		r := findReceiver(sockDatagram, net.address, fromPort, to, port)
-		if r == 0 || code != icmpPort {
+		r := findReceiver(sockDatagram, from, fromPort, to, port)
+		if r == 0 || !nobody {
 			return
 		}
 		if s := socketAt(uint64(r)); s.state == sockConnected && s.remotePort == port && s.remote.equal(to) {
@@ -100,8 +114,8 @@ func heardUnreachable(code uint8, nextMTU uint16, quoted []byte) {
 			socketEvent(r)
 		}
 	case inet.ProtoTCP:
-		if n := findConnection(net.address, fromPort, to, port); n != 0 && code == icmpNeedsFrag {
-			tooBig(connectionAt(n), inet.Seq(inet.Be32(quoted[head+4:])), uint32(nextMTU))
+		if n := findConnection(from, fromPort, to, port); n != 0 && limit != 0 {
+			tooBig(connectionAt(n), inet.Seq(inet.Be32(quoted[4:])), limit)
 		}
 	}
 }

@@ -21,6 +21,8 @@ func netInput(f *received, now uint64) {
 		inputIPv4(f, payload, now)
 	case inet.TypeARP:
 		inputARP(payload, now)
+	case inet.TypeIPv6:
+		inputIPv6(f, payload, now)
 	}
 }
 
@@ -44,23 +46,23 @@ func inputIPv4(f *received, b []byte, now uint64) {
 	}
 	switch p.Proto {
 	case inet.ProtoTCP:
-		if checked(hardware, from, to, &p) && to.equal(net.address) {
+		if checked(hardware, from, to, p.Proto, p.Payload) && to.equal(net.address) {
 			inputTCP(from, to, p.Payload, now)
 		}
 	case inet.ProtoUDP:
-		inputUDP(hardware, b, from, to, &p)
+		inputUDP(hardware, b, from, to, p.Payload)
 	case inet.ProtoICMP:
 		inputICMP(from, to, p.Payload, now)
 	}
 }
 
 // checked tells whether the checksum of TCP or UDP is right: the device says it, or else it is added up.
-func checked(hardware uint64, from, to ip, p *inet.IPv4) bool {
+func checked(hardware uint64, from, to ip, proto uint8, b []byte) bool {
 	switch {
 	case hardware&igb.RxL4Error != 0:
 	case hardware != 0:
 		return true
-	case inet.Checksum(inet.PseudoIPv4(uint32(from.lo), uint32(to.lo), p.Proto, len(p.Payload)), p.Payload) == 0:
+	case inet.Checksum(pseudo(from, to, proto, len(b)), b) == 0:
 		return true
 	}
 	netCount.badChecksum++
@@ -72,20 +74,20 @@ func isBroadcast(a ip) bool {
 }
 
 // inputUDP handles a datagram. packet is what is quoted if nobody wants it; nil: nothing is said.
-func inputUDP(hardware uint64, packet []byte, from, to ip, p *inet.IPv4) {
+func inputUDP(hardware uint64, packet []byte, from, to ip, b []byte) {
 	var u inet.UDP
-	if !inet.ParseUDP(p.Payload, &u) {
+	if !inet.ParseUDP(b, &u) || !u.Sum && !to.is4() {
 		netCount.badPacket++
 		return
 	}
-	if u.Sum && !checked(hardware, from, to, p) {
+	if u.Sum && !checked(hardware, from, to, inet.ProtoUDP, b) {
 		return
 	}
 	r := findReceiver(sockDatagram, to, u.To, from, u.From)
 	if r == 0 {
 		netCount.noSocket++
-		if packet != nil && to.equal(net.address) {
-			unreachable(packet, from)
+		if packet != nil && to.isOwn() {
+			unreachable(packet, from, to)
 		}
 		return
 	}

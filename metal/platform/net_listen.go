@@ -43,7 +43,7 @@ func inputSYN(l uint32, from, to ip, s *inet.Segment, now uint64) {
 	if netCount.halfOpen >= mostHalfOpen {
 		netCount.cookies++
 		answer := inet.Segment{From: s.To, To: s.From, Seq: net.key.Cookie(&t, s, now), Ack: s.Seq + 1,
-			Flags: inet.SYN | inet.ACK, Window: 0xffff, MSS: ownMSS}
+			Flags: inet.SYN | inet.ACK, Window: 0xffff, MSS: uint16(ownMSSFor(to))}
 		sendBare(&answer, to, from, now)
 		return
 	}
@@ -52,7 +52,7 @@ func inputSYN(l uint32, from, to ip, s *inet.Segment, now uint64) {
 		return
 	}
 	c := connectionAt(n)
-	c.Accept(s, net.key.ISS(&t, now), ownMSS, now)
+	c.Accept(s, net.key.ISS(&t, now), ownMSSFor(to), now)
 	c.halfOpen = true
 	netCount.halfOpen++
 	outputTCP(n, now)
@@ -65,7 +65,7 @@ func acceptCookie(l uint32, from, to ip, s *inet.Segment, now uint64) uint32 {
 	}
 	var fresh inet.Conn
 	t := tuple(to, s.To, from, s.From)
-	if !fresh.FromCookie(&net.key, &t, s, ownMSS, now) {
+	if !fresh.FromCookie(&net.key, &t, s, ownMSSFor(to), now) {
 		return 0
 	}
 	listener := socketAt(uint64(l))

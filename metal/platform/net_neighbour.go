@@ -2,7 +2,7 @@ package main
 
 import "nom.dev/nom/metal/inet"
 
-// Neighbours: which Ethernet address an address of the network has (RFC 826). One frame for each waits for the answer.
+// Neighbours: which Ethernet address an address of the network has (RFC 826; for IPv6, net_ndp.go). One frame for each waits for the answer.
 
 type neighbour struct {
 	address ip
@@ -65,17 +65,29 @@ func sendTo(a ip, n, command, now uint64) {
 		nicSend(n, command)
 		return
 	}
-	nb := neighbourFor(hop)
+	neighbourFor(hop).pass(n, command, now)
+}
+
+// pass posts the frame of n bytes in nicBuffer to the neighbour, or keeps it until that is known.
+func (nb *neighbour) pass(n, command, now uint64) {
 	if nb.mac != 0 {
 		nb.age(now)
 		if nb.mac != 0 {
-			putEthernet(nicBuffer(), nb.mac, inet.TypeIPv4)
+			putEthernet(nicBuffer(), nb.mac, nb.kind())
 			nicSend(n, command)
 			return
 		}
 	}
 	nb.hold(n, command)
 	nb.ask(now)
+}
+
+// kind is the Ethernet type of packets to the neighbour.
+func (nb *neighbour) kind() uint16 {
+	if nb.address.is4() {
+		return inet.TypeIPv4
+	}
+	return inet.TypeIPv6
 }
 
 // age has the timer ask again for an address that was seen long ago, and forgets one that does not answer. It cannot ask itself:
@@ -106,6 +118,10 @@ func (n *neighbour) ask(now uint64) {
 		return
 	}
 	n.asked = now
+	if !n.address.is4() {
+		solicitNeighbour(n.address, n.mac != 0, now)
+		return
+	}
 	to := uint64(0xffff_ffff_ffff)
 	if n.mac != 0 {
 		to = n.mac
@@ -173,22 +189,31 @@ func learn(a ip, mac uint64, forUs bool, now uint64) {
 	if (a.lo^net.address.lo)&net.mask != 0 {
 		return
 	}
+	if forUs || knownNeighbour(a) != nil {
+		neighbourFor(a).know(mac, now)
+	}
+}
+
+// knownNeighbour is the entry of an address, or nil.
+func knownNeighbour(a ip) *neighbour {
 	set := (a.lo ^ a.lo>>4) % (numNeighbours / 4) * 4
-	known := false
 	for i := set; i < set+4; i++ {
-		known = known || neighbours[i].address.equal(a)
+		if neighbours[i].address.equal(a) {
+			return &neighbours[i]
+		}
 	}
-	if !known && !forUs {
-		return
-	}
-	n := neighbourFor(a)
+	return nil
+}
+
+// know notes where the neighbour is, and sends what waited for that.
+func (n *neighbour) know(mac, now uint64) {
 	n.mac, n.seen = mac, now
 	if n.waiting == 0 {
 		return
 	}
 	if b := nicBuffer(); b != 0 {
 		copy(bytesAt(b, n.length), bytesAt(direct(n.waiting), n.length))
-		putEthernet(b, mac, inet.TypeIPv4)
+		putEthernet(b, mac, n.kind())
 		nicSend(n.length, n.command)
 	}
 	n.forgetWaiting()

@@ -16,6 +16,9 @@ var packetID uint16
 
 // sendUDPOutside sends a datagram of n bytes. What finds no room in the ring is lost.
 func sendUDPOutside(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16) uint64 {
+	if !to.is4() {
+		return sendUDP6(m, n, from, fromPort, to, port)
+	}
 	if n > mostInOne {
 		return sendFragments(m, n, from, fromPort, to, port)
 	}
@@ -82,13 +85,17 @@ func (m *message) copyTo(b, skip, n uint64) uint64 {
 
 // sendSegment builds and posts a segment of connection c.
 func sendSegment(c *connection, s *inet.Segment, now uint64) {
+	s.From, s.To = c.localPort, c.remotePort
+	if !c.remote.is4() {
+		sendSegment6(s, &c.out, c.local, c.remote, now)
+		return
+	}
 	b := nicBuffer()
 	head := uint64(s.HeaderLen())
 	n := head + uint64(s.Len)
 	if s.Len != 0 {
 		c.out.copyOut(bytesAt(b+frameHead+head, uint64(s.Len)), uint64(s.Offset))
 	}
-	s.From, s.To = c.localPort, c.remotePort
 	putSegment(b, s, c.local, c.remote)
 	sendTo(c.remote, frameHead+n, sendTCP, now)
 }
@@ -106,6 +113,10 @@ func putSegment(b uint64, s *inet.Segment, from, to ip) {
 func sendBare(s *inet.Segment, from, to ip, now uint64) {
 	if b := nicBuffer(); b != 0 {
 		s.Len = 0
+		if !to.is4() {
+			sendSegment6(s, nil, from, to, now)
+			return
+		}
 		putSegment(b, s, from, to)
 		sendTo(to, frameHead+uint64(s.HeaderLen()), sendTCP, now)
 	}

@@ -78,6 +78,7 @@ func netTimer(now uint64) {
 		}
 	}
 	askStale(now)
+	timerIPv6(now)
 	for end := now >> wheelShift; wheel.tick < end; {
 		wheel.tick++
 		if wheel.tick+wheelSlots < end {

@@ -41,6 +41,9 @@ var gateway struct {
 
 // isOwn tells whether a is one of the container's addresses outside.
 func (a ip) isOwn() bool {
+	if !a.is4() {
+		return a.isOwn6()
+	}
 	for k := range min(gateway.count, mostOwn) {
 		if gateway.own[k].equal(a) {
 			return true
@@ -56,7 +59,7 @@ func (a ip) isHere() bool { return a.isLoopback() || a.isOwn() }
 func sourceFor(a ip) ip {
 	switch {
 	case !a.is4():
-		return loopback6
+		return sourceFor6(a)
 	case a.isLoopback() || gateway.count == 0:
 		return loopback4
 	case a.isOwn():

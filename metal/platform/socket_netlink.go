@@ -1,7 +1,9 @@
 package main
 
-// Sockets of rtnetlink(7), as far as net.Interfaces asks: dumps of links and addresses. There is lo, and eth0 when there is a
-// gateway that knows the container's addresses; nobody knows how large that network is, so each is alone in its own.
+import "math/bits"
+
+// Sockets of rtnetlink(7), as far as net.Interfaces asks: dumps of links and addresses. There is lo, and eth0 when the container
+// is in a network. Behind a gateway, which does not know how large that is, each of its addresses is alone in its own.
 
 const (
 	afNetlink = 16
@@ -110,9 +112,17 @@ func (r *netlinkReply) address(index uint32, a ip, prefix, scope uint32) {
 	r.end()
 }
 
+// ownBits is how large the network is that the addresses of IPv4 are in.
+func ownBits() uint32 {
+	if !net.up {
+		return 32
+	}
+	return 32 - uint32(bits.TrailingZeros64(net.mask))
+}
+
 // answer writes all that a dump of the given kind has for a family, 0 being each.
 func (r *netlinkReply) answer(kind, family uint32) {
-	const scopeHost = 254
+	const scopeHost, scopeLink = 254, 253
 	switch kind {
 	case rtmGetLink:
 		r.link(linkLo, arphrdLoopback, flagsLo, 'l'|'o'<<8)
@@ -123,11 +133,17 @@ func (r *netlinkReply) answer(kind, family uint32) {
 		if family != afInet6 {
 			r.address(linkLo, loopback4, 8, scopeHost)
 			for k := range min(gateway.count, mostOwn) {
-				r.address(linkEth, gateway.own[k], 32, 0)
+				r.address(linkEth, gateway.own[k], ownBits(), 0)
 			}
 		}
 		if family != afInet {
 			r.address(linkLo, loopback6, 128, scopeHost)
+			if net.up {
+				r.address(linkEth, net6.link, 64, scopeLink)
+			}
+			if net.up && net6.global.hi != 0 {
+				r.address(linkEth, net6.global, 64, 0)
+			}
 		}
 	default:
 		r.begin(netlinkError)

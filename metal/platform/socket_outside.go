@@ -26,7 +26,7 @@ func (s *socket) connectOutside(i uint32, to ip, port uint16) uint64 {
 	}
 	c := connectionAt(n)
 	t := tuple(s.local, s.localPort, to, port)
-	c.Connect(net.key.ISS(&t, now), ownMSS)
+	c.Connect(net.key.ISS(&t, now), ownMSSFor(to))
 	c.socket = i
 	s.conn, s.remote, s.remotePort, s.state, s.shut = n, to, port, sockConnecting, 0
 	s.tune(c, now)

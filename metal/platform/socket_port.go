@@ -206,7 +206,7 @@ func (s *socket) route(a ip) (ip, uint64) {
 			return a, eINVAL
 		}
 	case a.isHere():
-	case !a.is4() || !s.hasGateway():
+	case a.is4() && !s.hasGateway() || !a.is4() && !reaches6(a):
 		return a, eNETUNREACH
 	case s.local.isLoopback():
 		return a, eINVAL

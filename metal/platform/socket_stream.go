@@ -49,6 +49,9 @@ func (s *socket) connectStream(i uint32, p, n uint64) uint64 {
 	if to, e = s.route(to); e != 0 {
 		return errno(e)
 	}
+	if s.state != sockNew { // route may have waited
+		return errno(eALREADY)
+	}
 	if net.up && !to.isHere() {
 		return s.connectOutside(i, to, port)
 	}

@@ -39,9 +39,11 @@ func fetch(url, datagrams, closed string) error {
 	if err != nil {
 		return err
 	}
+	server, _, _ := net.SplitHostPort(datagrams)
+	six := net.ParseIP(server).To4() == nil
 	for _, a := range addresses {
-		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() {
-			fmt.Println("own address", ip.IP)
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() && !ip.IP.IsLinkLocalUnicast() && six == (ip.IP.To4() == nil) {
+			fmt.Println("own address", ip)
 		}
 	}
 	return nil
