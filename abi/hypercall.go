@@ -102,6 +102,15 @@ const (
 	// CallDescribeDevice describes the nth device that the caller holds: describedevice(n, buf), buf the address of a
 	// DeviceGrant. ENOENT beyond the last, EFAULT.
 	CallDescribeDevice
+	// CallLimitDevice limits what a device of a child sends and receives in a second: limitdevice(id, device, bits sent, frames
+	// sent, bits received, frames received), each at most MaxRate, 0 = no limit. It counts what the device counts, and holds
+	// until the device returns. What exceeds it switches that direction off until time has made up for it: what is to be sent
+	// waits, what arrives is lost. A driver whose device has stopped sending must write its tail register again from time to
+	// time. ENOENT, EBUSY when the child is ending, EINVAL.
+	CallLimitDevice
+	// CallDeviceStatus says what a device of a child, or with id 0 of the caller, did since it was given: devicestatus(id, device,
+	// buf), buf the address of a DeviceStatus. ENOENT, EFAULT, ENOMEM.
+	CallDeviceStatus
 	numCalls
 )
 
@@ -120,6 +129,7 @@ const (
 	MaxMemory      = 1 << 40    // bytes of guest-physical address space
 	MaxNotice      = 60_000_000 // microseconds
 	NameLen        = 64
+	MaxRate        = 1 << 40 // bits or frames a second: of CallLimitDevice
 )
 
 // Vectors to which CallRoute may send the interrupts of devices.

@@ -23,7 +23,8 @@ func TestHypercallNumbers(t *testing.T) {
 		{"CallGrantPorts", CallGrantPorts, 18}, {"CallNow", CallNow, 19}, {"CallMark", CallMark, 20},
 		{"CallDebugWrite", CallDebugWrite, 21}, {"CallYield", CallYield, 22}, {"CallRoute", CallRoute, 23},
 		{"CallMaskDevice", CallMaskDevice, 24},
-		{"CallGrantDevice", CallGrantDevice, 25}, {"CallDescribeDevice", CallDescribeDevice, 26}, {"NumCalls", Call(NumCalls), 27},
+		{"CallGrantDevice", CallGrantDevice, 25}, {"CallDescribeDevice", CallDescribeDevice, 26},
+		{"CallLimitDevice", CallLimitDevice, 27}, {"CallDeviceStatus", CallDeviceStatus, 28}, {"NumCalls", Call(NumCalls), 29},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, c.got, c.want)
@@ -44,7 +45,7 @@ func TestNumbers(t *testing.T) {
 		{"DirectMap", DirectMap, 0xffff_8000_0000_0000}, {"PlatformAddr", PlatformAddr, 0x7000_0000}, {"VectorEvent", VectorEvent, 0x40},
 		{"CopyMax", CopyMax, 262144}, {"LendMax", LendMax, 1024}, {"ReturnMax", ReturnMax, 4096}, {"DebugWriteMax", DebugWriteMax, 1024},
 		{"DebugWriteRate", DebugWriteRate, 65536}, {"MaxVCPUs", MaxVCPUs, 16}, {"MaxContainers", MaxContainers, 256},
-		{"MaxMemory", MaxMemory, 1 << 40}, {"MaxNotice", MaxNotice, 60_000_000}, {"NameLen", NameLen, 64},
+		{"MaxMemory", MaxMemory, 1 << 40}, {"MaxNotice", MaxNotice, 60_000_000}, {"NameLen", NameLen, 64}, {"MaxRate", MaxRate, 1 << 40},
 		{"LendRead", LendRead, 1}, {"LendWrite", LendWrite, 3}, {"MarkMain", MarkMain, 1},
 		{"ProtExec", ProtExec, 1}, {"ProtWrite", ProtWrite, 2}, {"ProtRead", ProtRead, 4},
 		{"FrameSlots", FrameSlots, 16}, {"SlotMicros", SlotMicros, 1000}, {"AllSlots", AllSlots, 0xffff}, {"NoCore", NoCore, 0xffff_ffff},

@@ -33,6 +33,8 @@ func layouts() map[string]struct {
 		segment Segment
 		rng     Range
 		device  DeviceGrant
+		limit   DeviceLimit
+		did     DeviceStatus
 	)
 	return map[string]struct {
 		size, want uintptr
@@ -88,6 +90,17 @@ func layouts() map[string]struct {
 			{"Kind", unsafe.Offsetof(device.Kind), 0}, {"Index", unsafe.Offsetof(device.Index), 4}, {"BAR", unsafe.Offsetof(device.BAR), 8},
 			{"Vectors", unsafe.Offsetof(device.Vectors), 24}, {"MaxFrame", unsafe.Offsetof(device.MaxFrame), 28},
 			{"MAC", unsafe.Offsetof(device.MAC), 32},
+		}},
+		"DeviceLimit": {unsafe.Sizeof(limit), 32, []place{
+			{"SendBits", unsafe.Offsetof(limit.SendBits), 0}, {"SendFrames", unsafe.Offsetof(limit.SendFrames), 8},
+			{"ReceiveBits", unsafe.Offsetof(limit.ReceiveBits), 16}, {"ReceiveFrames", unsafe.Offsetof(limit.ReceiveFrames), 24},
+		}},
+		"DeviceStatus": {unsafe.Sizeof(did), 128, []place{
+			{"Index", unsafe.Offsetof(did.Index), 0}, {"Limit", unsafe.Offsetof(did.Limit), 8},
+			{"SentFrames", unsafe.Offsetof(did.SentFrames), 40}, {"SentBytes", unsafe.Offsetof(did.SentBytes), 48},
+			{"ReceivedFrames", unsafe.Offsetof(did.ReceivedFrames), 56}, {"ReceivedBytes", unsafe.Offsetof(did.ReceivedBytes), 64},
+			{"SendPauses", unsafe.Offsetof(did.SendPauses), 72}, {"ReceivePauses", unsafe.Offsetof(did.ReceivePauses), 80},
+			{"Resets", unsafe.Offsetof(did.Resets), 88},
 		}},
 		"EventPage": {unsafe.Sizeof(event), 256, []place{
 			{"Pending", unsafe.Offsetof(event.Pending), 0}, {"Generation", unsafe.Offsetof(event.Generation), 8},
@@ -165,6 +178,7 @@ func TestGoldenBytes(t *testing.T) {
 	t.Run("Status", check[Status])
 	t.Run("BootPage", check[BootPage])
 	t.Run("DeviceGrant", check[DeviceGrant])
+	t.Run("DeviceStatus", check[DeviceStatus])
 	t.Run("EventPage", check[EventPage])
 	t.Run("PricePage", check[PricePage])
 	t.Run("ConsoleStream", check[ConsoleStream])

@@ -96,6 +96,27 @@ type DeviceGrant struct {
 	_        [3]uint64
 }
 
+// DeviceLimit is the most that a device may do in a second, as it counts it; 0 = no limit.
+type DeviceLimit struct {
+	SendBits, SendFrames       uint64
+	ReceiveBits, ReceiveFrames uint64
+}
+
+// DeviceStatus is what a device did since its holder got it. 128 bytes.
+type DeviceStatus struct {
+	Index          uint32 // as in DeviceGrant
+	_              uint32
+	Limit          DeviceLimit
+	SentFrames     uint64
+	SentBytes      uint64
+	ReceivedFrames uint64
+	ReceivedBytes  uint64
+	SendPauses     uint64 // times that it had sent more than its limit
+	ReceivePauses  uint64 // likewise
+	Resets         uint64 // by its holder
+	_              [4]uint64
+}
+
 // Bits of EventPage.Pending.
 const (
 	EventChild        = 1 << 0 // a child ended or notified

@@ -51,8 +51,28 @@ type Spec struct {
 	VCPUs   int      `json:"vcpus,omitempty"`  // 0 = the machine decides
 	Network bool     `json:"network,omitempty"`
 	Stack   string   `json:"stack,omitempty"`   // of the network: manifest.StackGVisor, or "" = the platform's own
+	Rate    *Rate    `json:"rate,omitempty"`    // of its network, in each direction; null = no limit
 	Restart string   `json:"restart,omitempty"` // no, on-failure[:N] or always; "" = no
 	Ports   []string `json:"ports,omitempty"`   // what is published, for people: the machine does nothing about it
+}
+
+// Rate is the most that may go in a second; 0 = no limit.
+type Rate struct {
+	Bits   uint64 `json:"bits,omitempty"`
+	Frames uint64 `json:"frames,omitempty"`
+}
+
+// MaxRate is the largest Rate.
+const MaxRate = 1 << 40
+
+// Traffic is what went through a container's network function since it got it, as the device counts it.
+type Traffic struct {
+	SentFrames     uint64 `json:"sent_frames"`
+	SentBytes      uint64 `json:"sent_bytes"`
+	ReceivedFrames uint64 `json:"received_frames"`
+	ReceivedBytes  uint64 `json:"received_bytes"`
+	SendPauses     uint64 `json:"send_pauses"`    // times that it had sent more than its Rate
+	ReceivePauses  uint64 `json:"receive_pauses"` // likewise
 }
 
 // States of a Container.
@@ -82,6 +102,8 @@ type Container struct {
 	Reason   string    `json:"reason,omitempty"` // likewise
 	Error    string    `json:"error,omitempty"`
 	Stats    *Stats    `json:"stats,omitempty"` // until now, or of the whole run
+	Rate     *Rate     `json:"rate,omitempty"`
+	Traffic  *Traffic  `json:"traffic,omitempty"` // while it runs
 }
 
 // Machine is what is known of a machine.

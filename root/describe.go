@@ -29,12 +29,24 @@ func (m *manager) describeLocked(w *workload) api.Container {
 	if n := w.spec.Network; n != nil {
 		c.Address = n.Address.Addr().String()
 	}
+	if r := w.spec.Rate; r != nil {
+		c.Rate = &api.Rate{Bits: r.Bits, Frames: r.Frames}
+	}
 	if w.process != nil {
 		if st, err := w.process.Status(); err == nil {
 			c.Stats = stats(st, m.tscHz)
 		}
+		if did, err := w.process.DeviceStatus(); err == nil && len(did) > 0 {
+			c.Traffic = traffic(did[0])
+		}
 	}
 	return c
+}
+
+// traffic is what a network function did.
+func traffic(d abi.DeviceStatus) *api.Traffic {
+	return &api.Traffic{SentFrames: d.SentFrames, SentBytes: d.SentBytes, ReceivedFrames: d.ReceivedFrames, ReceivedBytes: d.ReceivedBytes,
+		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses}
 }
 
 // doneOf is closed when the run of w that goes on, or was last, has ended.

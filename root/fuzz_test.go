@@ -19,7 +19,7 @@ var smallProgram = layouttest.ELF(0x400000, layouttest.Segment{VA: 0x400000, Dat
 
 // FuzzAPI: whatever somebody with the token asks, nothing panics, and bad input is the asker's fault.
 func FuzzAPI(f *testing.F) {
-	spec := `{"name":"x","args":["x","0"],"restart":"on-failure:1","network":true}`
+	spec := `{"name":"x","args":["x","0"],"restart":"on-failure:1","network":true,"rate":{"bits":1000}}`
 	digest := fmt.Sprintf("%x", sha256.Sum256(smallProgram))
 	for _, c := range []struct{ method, path, spec, digest, body string }{
 		{"POST", "/v1/containers", spec, digest, string(smallProgram)},

@@ -205,6 +205,9 @@ func (l *machineLauncher) start(spec *manifest.Container, program, files []byte,
 		}
 	}
 	l.seed(&cfg.Seed)
+	if r := spec.Rate; r != nil {
+		cfg.Limit = abi.DeviceLimit{SendBits: r.Bits, SendFrames: r.Frames, ReceiveBits: r.Bits, ReceiveFrames: r.Frames}
+	}
 	launch := container.Launch
 	if spec.NIC {
 		launch = l.functions.launch

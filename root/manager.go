@@ -26,6 +26,7 @@ type process interface {
 	controlled
 	Kill() error
 	Status() (abi.Status, error)
+	DeviceStatus() ([]abi.DeviceStatus, error)
 }
 
 // block is memory for a program: whole pages, so that they can be lent.
@@ -171,7 +172,8 @@ func (m *manager) drop(b *block) {
 // it succeeds or not.
 func (m *manager) add(spec *api.Spec, program *block, digest string) (*workload, error) {
 	w := &workload{ports: spec.Ports, digest: digest, stack: spec.Stack, program: program, log: &logRing{}, seat: -1, state: api.StateExited, done: make(chan struct{}),
-		spec: manifest.Container{Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs, Restart: spec.Restart}}
+		spec: manifest.Container{Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs, Restart: spec.Restart,
+			Rate: rateOf(spec)}}
 	if spec.Network {
 		if err := m.connect(w); err != nil {
 			m.drop(program)

@@ -82,6 +82,10 @@ func (p *fakeProcess) finish(st abi.Status) {
 func (p *fakeProcess) Wait() (abi.Status, error)   { <-p.end; return p.last, nil }
 func (p *fakeProcess) Status() (abi.Status, error) { return abi.Status{}, nil }
 
+func (p *fakeProcess) DeviceStatus() ([]abi.DeviceStatus, error) {
+	return []abi.DeviceStatus{{SentFrames: 3, SentBytes: 200, SendPauses: 1}}, nil
+}
+
 func (p *fakeProcess) Kill() error {
 	p.finish(abi.Status{State: abi.StateEnded, End: abi.EndKilled})
 	return nil

@@ -217,7 +217,7 @@ func readSpec(header string) (*api.Spec, error) {
 	}
 	check := manifest.Manifest{Version: manifest.Version, Containers: []manifest.Container{{
 		Name: spec.Name, Program: "program/" + spec.Name, Args: spec.Args, Env: spec.Env, Memory: spec.Memory, VCPUs: spec.VCPUs,
-		Restart: spec.Restart,
+		Restart: spec.Restart, NIC: spec.Network, Rate: rateOf(spec),
 	}}}
 	if err := check.Check(); err != nil {
 		return nil, err
@@ -229,6 +229,14 @@ func readSpec(header string) (*api.Spec, error) {
 		return nil, fmt.Errorf("%d bytes of memory, and %d is the most", spec.Memory, uint64(abi.MaxMemory))
 	}
 	return spec, nil
+}
+
+// rateOf is the rate of spec as the manifest has it.
+func rateOf(spec *api.Spec) *manifest.Rate {
+	if spec.Rate == nil {
+		return nil
+	}
+	return &manifest.Rate{Bits: spec.Rate.Bits, Frames: spec.Rate.Frames}
 }
 
 func (s *server) remove(w http.ResponseWriter, r *http.Request) error {

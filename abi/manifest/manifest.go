@@ -51,7 +51,26 @@ type Container struct {
 	Restart   string   `json:"restart,omitempty"`
 	NIC       bool     `json:"nic,omitempty"` // a network function of its own
 
+	Rate    *Rate    `json:"rate,omitempty"`    // of that function, in each direction; null = no limit
 	Network *Network `json:"network,omitempty"` // its sockets reach a network through that function; null = the program drives it
+}
+
+// Rate is the most that may go in a second; 0 = no limit.
+type Rate struct {
+	Bits   uint64 `json:"bits,omitempty"`
+	Frames uint64 `json:"frames,omitempty"`
+}
+
+func (c *Container) checkRate() error {
+	switch r := c.Rate; {
+	case r == nil:
+		return nil
+	case !c.NIC:
+		return fmt.Errorf("a rate, and no network function")
+	case max(r.Bits, r.Frames) > abi.MaxRate:
+		return fmt.Errorf("a rate of %d bits and %d frames a second: at most %d are possible", r.Bits, r.Frames, uint64(abi.MaxRate))
+	}
+	return nil
 }
 
 // Network is where a container is in an IPv4 network.
@@ -128,6 +147,9 @@ func (c *Container) check() error {
 		}
 	}
 	if err := c.checkNetwork(); err != nil {
+		return err
+	}
+	if err := c.checkRate(); err != nil {
 		return err
 	}
 	_, err := ParseRestart(c.Restart)

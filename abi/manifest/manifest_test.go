@@ -22,7 +22,7 @@ func TestParse(t *testing.T) {
 	want := &Manifest{
 		Version: 1,
 		Containers: []Container{
-			{"web", "program/web", "files/web", []string{"web", "-v"}, []string{"A=b=c"}, "/srv", 64 << 20, 2, &yes, "on-failure:3", false, nil},
+			{"web", "program/web", "files/web", []string{"web", "-v"}, []string{"A=b=c"}, "/srv", 64 << 20, 2, &yes, "on-failure:3", false, nil, nil},
 			{Name: "job", Program: "program/job", Args: []string{"job"}},
 		},
 		Options: map[string]json.RawMessage{"quiet": json.RawMessage("true")},
@@ -55,6 +55,8 @@ func TestParseErrors(t *testing.T) {
 		{"negative vCPUs", `"vcpus":2`, `"vcpus":-1`, "-1 vCPUs"},
 		{"memory", `67108864`, `-1`, "memory"},
 		{"restart", `on-failure:3`, `sometimes`, "restart policy"},
+		{"rate of no function", `"vcpus":2`, `"vcpus":2,"rate":{"bits":5}`, "no network function"},
+		{"rate", `"vcpus":2`, `"vcpus":2,"nic":true,"rate":{"frames":1099511627777}`, "at most"},
 	} {
 		if !strings.Contains(sample, c.old) {
 			t.Fatalf("%s: the sample has no %q", c.name, c.old)

@@ -67,6 +67,7 @@ type containerFlags struct {
 	publish   []string
 	net       bool
 	stack     string
+	rate      rate
 	tags      string
 	fs        *pflag.FlagSet
 }
@@ -85,6 +86,7 @@ func (c *containerFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVarP(&c.publish, "publish", "p", nil, "lead a `port` of this computer to one of a container: [CONTAINER=][ADDRESS:]PORT:PORT[/udp] (repeat it)")
 	fs.BoolVar(&c.net, "network", false, "let the programs reach the network outside; -p does so, too")
 	fs.StringVar(&c.stack, "stack", "", stackUsage)
+	fs.Var(&c.rate, "net", "most that each container may send, and receive, in a second: 10Mbps, 2kfps (frames) or 10Mbps,2kfps")
 	fs.BoolVar(&c.dedicated, "dedicated", false, "give each container cores of its own; default: the machine decides")
 	fs.StringVar(&c.tags, "tags", "", "comma-separated build `tags`")
 }

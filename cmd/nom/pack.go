@@ -31,11 +31,18 @@ func (c *containerFlags) containers(programs []program, args []string) ([]*conta
 	if c.fs.Changed("dedicated") {
 		dedicated = &c.dedicated
 	}
+	var limit *manifest.Rate
+	if c.rate != (rate{}) {
+		if c.nic == "" && !c.net && len(c.publish) == 0 {
+			return nil, fmt.Errorf("--net limits the containers' network, and they are in none: add -p, --network or --nic")
+		}
+		limit = &manifest.Rate{Bits: c.rate.bits, Frames: c.rate.frames}
+	}
 	var out []*container
 	for _, p := range programs {
 		out = append(out, &container{pkg: p.pkg, elf: p.file, Container: manifest.Container{
 			Name: p.name, Args: append([]string{p.name}, args...), Env: env, Memory: uint64(c.memory), VCPUs: c.vcpus,
-			Dedicated: dedicated, Restart: string(c.restart), NIC: c.nic != "",
+			Dedicated: dedicated, Restart: string(c.restart), NIC: c.nic != "", Rate: limit,
 		}})
 	}
 	return out, nil

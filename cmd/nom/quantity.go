@@ -5,6 +5,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"nom.dev/nom/api"
 )
 
 // quantity is a number of bytes on the command line, in Kubernetes' syntax: 512Mi, 1.5Gi, 2G, 4096.
@@ -55,6 +57,56 @@ func (q *quantity) Set(s string) error {
 
 // Type is what the help calls it.
 func (q *quantity) Type() string { return "bytes" }
+
+// rate is what a container may send, and receive, in a second: 10Mbps, 2kfps, or both with a comma. 0 = no limit.
+type rate struct{ bits, frames uint64 }
+
+// String writes the shortest exact form.
+func (r rate) String() string {
+	var parts []string
+	for _, u := range []struct {
+		n    uint64
+		unit string
+	}{{r.bits, "bps"}, {r.frames, "fps"}} {
+		if u.n == 0 {
+			continue
+		}
+		text := strconv.FormatUint(u.n, 10)
+		for i := 7; i >= 4; i-- {
+			if s := suffixes[i]; u.n%uint64(s.factor) == 0 {
+				text = strconv.FormatUint(u.n/uint64(s.factor), 10) + s.suffix
+				break
+			}
+		}
+		parts = append(parts, text+u.unit)
+	}
+	return strings.Join(parts, ",")
+}
+
+// Set parses a rate.
+func (r *rate) Set(s string) error {
+	*r = rate{}
+	for _, part := range strings.Split(s, ",") {
+		to := &r.bits
+		digits, ok := strings.CutSuffix(part, "bps")
+		if !ok {
+			to = &r.frames
+			digits, ok = strings.CutSuffix(part, "fps")
+		}
+		var q quantity
+		if !ok || q.Set(digits) != nil {
+			return fmt.Errorf("write a rate as 10Mbps (bits a second), 2kfps (frames a second), or 10Mbps,2kfps")
+		}
+		if q < 1 || q > api.MaxRate || *to != 0 {
+			return fmt.Errorf("%s: give each rate once, from 1 to %d a second", part, uint64(api.MaxRate))
+		}
+		*to = uint64(q)
+	}
+	return nil
+}
+
+// Type is what the help calls it.
+func (r *rate) Type() string { return "rate" }
 
 // format is how results are printed.
 type format string

@@ -37,6 +37,7 @@ type runFlags struct {
 	publish  []string
 	network  bool
 	stack    string
+	rate     rate
 	restart  restart
 	tags     string
 }
@@ -55,6 +56,7 @@ func (r *runFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&r.stack, "stack", "", stackUsage)
 	fs.BoolVar(&r.network, "network", false, "let the program reach the network outside; -p does so, too")
 	fs.Var(&r.restart, "restart", "when to start the program again after it has ended: no, on-failure[:N] or always")
+	fs.Var(&r.rate, "net", "most that it may send, and receive, in a second: 10Mbps, 2kfps (frames) or 10Mbps,2kfps; needs -p or --network")
 	fs.StringVar(&r.tags, "tags", "", "comma-separated build `tags`")
 }
 
@@ -76,6 +78,9 @@ func runProgram(a *app, args []string) error {
 	}
 	if r.detach && r.remove {
 		return fmt.Errorf("--rm and -d do not go together: use \"nom rm\" when it has ended")
+	}
+	if r.rate != (rate{}) && !r.network && len(r.publish) == 0 {
+		return fmt.Errorf("--net limits the container's network, and it is in none: add -p or --network")
 	}
 	ports, err := r.ports()
 	if err != nil {
@@ -158,6 +163,9 @@ func (r *runFlags) build(a *app, arg string, args []string) (*api.Spec, []byte, 
 	}
 	spec := &api.Spec{Name: p.name, Args: append([]string{p.name}, args...), Env: env, Memory: uint64(r.memory), VCPUs: r.vcpus,
 		Network: r.network || len(r.publish) > 0, Stack: r.stack, Restart: string(r.restart)}
+	if r.rate != (rate{}) {
+		spec.Rate = &api.Rate{Bits: r.rate.bits, Frames: r.rate.frames}
+	}
 	if r.name != "" {
 		spec.Name = r.name
 	}

@@ -184,3 +184,23 @@ func TestSymbols(t *testing.T) {
 		}
 	}
 }
+
+// TestRate: what --net understands, and what it says about it.
+func TestRate(t *testing.T) {
+	for text, want := range map[string]rate{
+		"10Mbps": {bits: 10_000_000}, "1.5Gbps": {bits: 1_500_000_000}, "64kbps,2kfps": {64_000, 2000}, "300fps": {frames: 300}, "1Mibps": {bits: 1 << 20},
+	} {
+		var r, back rate
+		if err := r.Set(text); err != nil || r != want {
+			t.Errorf("%s: got %+v, %v", text, r, err)
+		}
+		if err := back.Set(r.String()); err != nil || back != r {
+			t.Errorf("%s: is written %s, which is %+v, %v", text, r, back, err)
+		}
+	}
+	for _, text := range []string{"", "10M", "bps", "-1bps", "0bps", "2Tbps", "1bps,2bps", "1fps,", "1Mbps 2fps", "1.5fps"} {
+		if err := new(rate).Set(text); err == nil {
+			t.Errorf("%q is a rate", text)
+		}
+	}
+}

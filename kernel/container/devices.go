@@ -1,7 +1,6 @@
 package container
 
 import (
-	"encoding/binary"
 	"fmt"
 
 	"nom.dev/nom/abi"
@@ -37,6 +36,10 @@ type Devices interface {
 	Route(d *Device, entry int, v *VCPU, vector uint8)
 	// Mask closes or opens an entry; false when it was never routed.
 	Mask(d *Device, entry int, masked bool) bool
+	// Limit holds d to a limit until it is detached.
+	Limit(d *Device, l abi.DeviceLimit) error
+	// Status is what d did since it was attached.
+	Status(d *Device) abi.DeviceStatus
 }
 
 // DMA is the memory that the devices of one container reach, at its guest-physical addresses: the pages it owns, none that it
@@ -274,19 +277,6 @@ func (k *Kernel) callDescribeDevice(c *Container, n, gpa uint64) abi.Errno {
 		n--
 	}
 	return abi.ENOENT
-}
-
-// encode is d as an abi.DeviceGrant.
-func (d *Device) encode() []byte {
-	b := make([]byte, 64)
-	binary.LittleEndian.PutUint32(b[0:], d.Kind)
-	binary.LittleEndian.PutUint32(b[4:], d.ID)
-	binary.LittleEndian.PutUint64(b[8:], d.gpa)
-	binary.LittleEndian.PutUint64(b[16:], d.BARSize)
-	binary.LittleEndian.PutUint32(b[24:], d.Vectors)
-	binary.LittleEndian.PutUint32(b[28:], d.MaxFrame)
-	copy(b[32:], d.MAC[:])
-	return b
 }
 
 // checkDevices: every device belongs to a container that lives, and its registers are mapped there alone.

@@ -1,6 +1,7 @@
 package container
 
 import (
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -14,10 +15,11 @@ type fakeDevices struct {
 	memory   map[*Container]*fakeDMA
 	routes   int
 	refuse   bool
+	limits   map[*Device]abi.DeviceLimit
 }
 
 func newFakeDevices() *fakeDevices {
-	return &fakeDevices{attached: make(map[*Device]*Container), memory: make(map[*Container]*fakeDMA)}
+	return &fakeDevices{attached: make(map[*Device]*Container), memory: make(map[*Container]*fakeDMA), limits: make(map[*Device]abi.DeviceLimit)}
 }
 
 var errNotReady = errors.New("the test refuses devices")
@@ -36,7 +38,19 @@ func (f *fakeDevices) Attach(d *Device, source npt.Source) (DMA, error) {
 	return dma, nil
 }
 
-func (f *fakeDevices) Detach(d *Device)                      { delete(f.attached, d) }
+func (f *fakeDevices) Limit(d *Device, l abi.DeviceLimit) error {
+	f.limits[d] = l
+	return nil
+}
+
+func (f *fakeDevices) Status(d *Device) abi.DeviceStatus {
+	return abi.DeviceStatus{Index: d.ID, Limit: f.limits[d], SentFrames: 5, Resets: 7}
+}
+
+func (f *fakeDevices) Detach(d *Device) {
+	delete(f.attached, d)
+	delete(f.limits, d)
+}
 func (f *fakeDevices) Route(*Device, int, *VCPU, uint8)      { f.routes++ }
 func (f *fakeDevices) Mask(*Device, int, bool) (routed bool) { return f.routes > 0 }
 
@@ -244,4 +258,60 @@ func TestDeviceTables(t *testing.T) {
 	m.must(t, v, abi.CallKill, uint64(poor.ID))
 	m.drain()
 	m.must(t, v, abi.CallGrantDevice, uint64(b.ID), 0, memory-4*page)
+}
+
+// TestLimitDevice: the parent limits a device of its child, nobody else; both see what it did.
+func TestLimitDevice(t *testing.T) {
+	m := boot(t)
+	hw := newFakeDevices()
+	d := &Device{ID: 3, Kind: abi.DeviceIGBVF, BAR: 0xd000_0000, BARSize: 4 * page, Vectors: 3}
+	m.k.AddDevices(hw, []*Device{d})
+	v := m.root.VCPUs[0]
+	const memory = 32 << 20
+	a := m.create(t, m.root, "a", 1, 100, memory)
+	id := uint64(a.ID)
+	m.must(t, v, abi.CallDeviceStatus, 0, 3, scratch) // of one that nobody uses
+	m.fails(t, abi.ENOENT, v, abi.CallLimitDevice, 0, 3, 1)
+	m.fails(t, abi.ENOENT, v, abi.CallLimitDevice, id, 3, 1)
+	m.must(t, v, abi.CallGrantDevice, id, 3, memory-4*page)
+	m.must(t, v, abi.CallLimitDevice, id, 3, 1, 2, 3, abi.MaxRate)
+	want := abi.DeviceLimit{SendBits: 1, SendFrames: 2, ReceiveBits: 3, ReceiveFrames: abi.MaxRate}
+	if hw.limits[d] != want {
+		t.Errorf("limit %+v", hw.limits[d])
+	}
+	for i := range 4 {
+		bad := [6]uint64{id, 3}
+		bad[2+i] = abi.MaxRate + 1
+		m.fails(t, abi.EINVAL, v, abi.CallLimitDevice, bad[:]...)
+		bad[2+i] = ^uint64(0)
+		m.fails(t, abi.EINVAL, v, abi.CallLimitDevice, bad[:]...)
+	}
+	m.start(t, a)
+	own := a.VCPUs[0]
+	for _, who := range []uint64{0, 1, id} {
+		m.fails(t, abi.ENOENT, own, abi.CallLimitDevice, who, 3, 0)
+	}
+	m.byteAt(t, a, scratch, true)
+	m.must(t, own, abi.CallDeviceStatus, 0, 3, scratch)
+	m.must(t, v, abi.CallDeviceStatus, id, 3, scratch)
+	for _, c := range []*Container{a, m.root} {
+		raw := make([]byte, deviceStatusSize)
+		for i := range raw {
+			raw[i] = m.byteAt(t, c, scratch+uint64(i), false)[0]
+		}
+		var st abi.DeviceStatus
+		if _, err := binary.Decode(raw, binary.LittleEndian, &st); err != nil || st != hw.Status(d) || st.Limit != want {
+			t.Errorf("%s sees %+v, %v", c.Name, st, err)
+		}
+	}
+	for _, bad := range []uint64{0, abi.EventPageAddr, abi.PricePageAddr, memory - 4*page, ^uint64(0)} {
+		m.fails(t, abi.EFAULT, own, abi.CallDeviceStatus, 0, 3, bad)
+	}
+	m.fails(t, abi.ENOENT, v, abi.CallDeviceStatus, 0, 3, scratch)
+	m.must(t, v, abi.CallKill, id)
+	m.fails(t, abi.EBUSY, v, abi.CallLimitDevice, id, 3, 0)
+	m.drain()
+	if len(hw.limits) != 0 {
+		t.Error("the limit outlives its device's holder")
+	}
 }

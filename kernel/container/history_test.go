@@ -190,6 +190,10 @@ func (l *life) step() {
 		args = [6]uint64{l.id(c), uint64(d.n(1<<30)) << 32}
 	case abi.CallGrantPorts:
 		args = [6]uint64{l.id(c), uint64(d.n(0x400)), uint64(d.n(64))}
+	case abi.CallLimitDevice:
+		args = [6]uint64{l.id(c), uint64(d.n(devicesOfLife)), uint64(d.n(1000)), 0, uint64(d.n(1000))}
+	case abi.CallDeviceStatus:
+		args = [6]uint64{l.id(c) * uint64(d.n(2)), uint64(d.n(devicesOfLife)), l.gpa(c)}
 	case abi.CallGrantDevice:
 		args = [6]uint64{l.id(c), uint64(d.n(devicesOfLife + 1)), l.gpa(c)}
 		if child, err := c.child(args[0]); err == 0 && d.n(4) > 0 {

@@ -80,6 +80,10 @@ func (k *Kernel) dispatch(c *Container, call abi.Call, a [6]uint64) uint64 {
 		err = k.callGrantDevice(c, a[0], a[1], a[2])
 	case abi.CallDescribeDevice:
 		err = k.callDescribeDevice(c, a[0], a[1])
+	case abi.CallLimitDevice:
+		err = k.callLimitDevice(c, a[0], a[1], abi.DeviceLimit{SendBits: a[2], SendFrames: a[3], ReceiveBits: a[4], ReceiveFrames: a[5]})
+	case abi.CallDeviceStatus:
+		err = k.callDeviceStatus(c, a[0], a[1], a[2])
 	case abi.CallRoute:
 		err = k.callRoute(c, a[0], a[1], a[2], a[3])
 	case abi.CallMaskDevice:

@@ -12,6 +12,8 @@ const (
 	specSize   = 128
 	stateSize  = 64
 	statusSize = 256
+
+	deviceStatusSize = 128
 )
 
 var le = binary.LittleEndian
@@ -92,4 +94,27 @@ func encodeStatus(b *[statusSize]byte, s *abi.Status) {
 	for i, x := range [...]uint64{s.Given, s.Overhead, s.Limit} {
 		le.PutUint64(b[232+8*i:], x)
 	}
+}
+
+func encodeDeviceStatus(b *[deviceStatusSize]byte, s *abi.DeviceStatus) {
+	le.PutUint32(b[0:], s.Index)
+	for i, x := range [...]uint64{
+		s.Limit.SendBits, s.Limit.SendFrames, s.Limit.ReceiveBits, s.Limit.ReceiveFrames, s.SentFrames, s.SentBytes, s.ReceivedFrames, s.ReceivedBytes,
+		s.SendPauses, s.ReceivePauses, s.Resets,
+	} {
+		le.PutUint64(b[8+8*i:], x)
+	}
+}
+
+// encode is d as an abi.DeviceGrant.
+func (d *Device) encode() []byte {
+	b := make([]byte, 64)
+	le.PutUint32(b[0:], d.Kind)
+	le.PutUint32(b[4:], d.ID)
+	le.PutUint64(b[8:], d.gpa)
+	le.PutUint64(b[16:], d.BARSize)
+	le.PutUint32(b[24:], d.Vectors)
+	le.PutUint32(b[28:], d.MaxFrame)
+	copy(b[32:], d.MAC[:])
+	return b
 }

@@ -33,7 +33,8 @@ type Set struct {
 	vectors   []vectors // by core
 	apic      []uint32  // by core
 	bug       func(error)
-	journal   journal // guarded by itself
+	journal   journal       // guarded by itself
+	limited   chan struct{} // a function has got a limit
 }
 
 // domain is what the functions of one container reach.
@@ -97,7 +98,7 @@ func Open(m *core.Machine, boot *abi.BootPage, bug func(error)) (*Set, []*contai
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &Set{m: m, unit: unit, domains: make(map[*container.Container]*domain), bug: bug}
+	s := &Set{m: m, unit: unit, domains: make(map[*container.Container]*domain), bug: bug, limited: make(chan struct{}, 1)}
 	for i := range int(boot.NumCPUs) {
 		id, err := metal.Stat(apicID, uint64(i))
 		if err != nil {

@@ -7,20 +7,43 @@ import (
 	"nom.dev/nom/kernel/iommu"
 )
 
-// Watch does the card's chores and prints what was blocked and what holders did that none should; it never returns. It takes no lock
-// of the kernel's.
+// How often Watch looks: for its chores, and at the counters of functions that have a limit.
+const (
+	choresEvery = 100 * time.Millisecond
+	policeEvery = 10 * time.Millisecond
+)
+
+// Watch does the card's chores, holds functions to their limits, and prints what was blocked and what holders did that none should; it
+// never returns. It takes no lock of the kernel's.
 func (s *Set) Watch() {
-	for range time.Tick(100 * time.Millisecond) {
-		e := s.card.Poll()
-		if e.LinkChanged {
-			fmt.Printf("nom: network link up: %v, %d Mbit/s\n", e.Link.Up, e.Link.Mbit)
+	timer := time.NewTimer(choresEvery)
+	for due := time.Since(start); ; {
+		if now := time.Since(start); now >= due {
+			due = now + choresEvery
+			s.chores()
 		}
-		s.tell(e.Closed, "it was reset too often and stays off for a while")
-		s.tell(e.Foreign, "its holder sent its interrupts to others; they are off now")
-		s.blocked()
-		for _, line := range s.journal.take() {
-			fmt.Printf("nom: %s\n", line)
+		if s.card.Police() {
+			timer.Reset(policeEvery)
+		} else {
+			timer.Reset(choresEvery)
 		}
+		select {
+		case <-timer.C:
+		case <-s.limited:
+		}
+	}
+}
+
+func (s *Set) chores() {
+	e := s.card.Poll()
+	if e.LinkChanged {
+		fmt.Printf("nom: network link up: %v, %d Mbit/s\n", e.Link.Up, e.Link.Mbit)
+	}
+	s.tell(e.Closed, "it was reset too often and stays off for a while")
+	s.tell(e.Foreign, "its holder sent its interrupts to others; they are off now")
+	s.blocked()
+	for _, line := range s.journal.take() {
+		fmt.Printf("nom: %s\n", line)
 	}
 }
 

@@ -10,11 +10,10 @@ import (
 type function struct {
 	filter    Filter
 	open      bool // its holder may use it
-	paused    bool // of an open one: it may not, for now
+	off       bool // of an open one: its holder has reset it, and it does not work again yet
 	resets    uint64
 	allowance budget // of resets by its holder
-	limit     Limit
-	bytes     budget // to send
+	tx, rx    meter
 	counters  Counters
 	counted   time.Duration  // when they were brought up to date
 	last      [numRaw]uint32 // what the controller's counters were
@@ -39,12 +38,14 @@ func (p *PF) Open(n int) error {
 	f := &p.fn[n]
 	p.write(igb.VFLRE, 1<<n)
 	now := p.o.Clock.Now()
-	f.open, f.paused, f.resets = true, false, 0
+	f.open, f.off, f.resets = true, false, 0
 	f.allowance = budget{rate: resetsPerSecond, burst: resetsAtOnce, left: resetsAtOnce * unit, at: now}
-	f.bytes = f.limit.budget(now)
 	f.counters = Counters{}
+	l := Limit{f.tx.rate, f.rx.rate}
+	f.tx, f.rx = meter{}, meter{}
+	f.limit(l, now)
 	p.readRaw(n, &f.last)
-	p.enable(n, true)
+	p.admit(n)
 	return nil
 }
 
@@ -60,7 +61,7 @@ func (p *PF) Close(n int) error {
 		p.count(n)
 	}
 	p.fn[n].open = false
-	p.enable(n, false)
+	p.admit(n)
 	return nil
 }
 
@@ -72,11 +73,11 @@ func (p *PF) Clean(n int) error {
 	if err := p.check(n); err != nil {
 		return err
 	}
-	p.enable(n, false)
 	p.fn[n].open = false
+	p.admit(n)
 	p.leaveVLAN(n)
 	p.fn[n].filter = p.DefaultFilter(n)
-	p.fn[n].limit = Limit{}
+	p.fn[n].tx, p.fn[n].rx = meter{}, meter{}
 	p.program(n)
 	p.write(igb.DTXSWC, p.switchControl())
 	p.limitRate(n)
@@ -118,15 +119,18 @@ func (p *PF) cleanInterrupts(n int) {
 	}
 }
 
-// enable lets a function receive and transmit, or not.
-func (p *PF) enable(n int, on bool) {
-	if on {
-		p.set(igb.VFRE, 1<<n)
-		p.set(igb.VFTE, 1<<n)
-		return
+// enable lets a function transmit and receive, or not.
+func (p *PF) enable(n int, tx, rx bool) {
+	for _, e := range [2]struct {
+		register uint32
+		on       bool
+	}{{igb.VFRE, rx}, {igb.VFTE, tx}} {
+		if e.on {
+			p.set(e.register, 1<<n)
+		} else {
+			p.unset(e.register, 1<<n)
+		}
 	}
-	p.unset(igb.VFRE, 1<<n)
-	p.unset(igb.VFTE, 1<<n)
 }
 
 // Events is what Poll found; masks have a bit for each function.
@@ -135,9 +139,7 @@ type Events struct {
 	LinkChanged bool
 	Reset       uint32 // holders that reset their function; it works again
 	Closed      uint32 // holders that did it too often; it works again when Reset says so
-	Paused      uint32 // functions that have just sent too much and may not send for a while
 	Foreign     uint32 // holders that sent their interrupts to another function; they are not sent there any more
-	Resumed     uint32 // and such as may again. They must write their tail register once more
 }
 
 // Poll does what the physical function has to do, a bounded amount of work; call it every few milliseconds.
@@ -150,17 +152,14 @@ func (p *PF) Poll() Events {
 	e.LinkChanged = e.Link.Up != p.link.Up || e.Link.Up && e.Link != p.link
 	p.link = e.Link
 	reset := p.read(igb.VFLRE)
-	enabled := p.read(igb.VFRE)
 	for n := range p.functions {
 		f := &p.fn[n]
 		if !f.open {
 			p.write(igb.VFLRE, reset&(1<<n))
 			continue
 		}
-		if f.limit.BytesPerSecond != 0 || f.paused || now-f.counted >= countInterval {
-			p.count(n)
-			f.counted = now
-			p.police(n, now, &e)
+		if f.isLimited() || now-f.counted >= countInterval {
+			p.police(n, now)
 		}
 		if reset>>n&1 != 0 {
 			f.resets++
@@ -171,7 +170,8 @@ func (p *PF) Poll() Events {
 			p.cleanInterrupts(n)
 			e.Foreign |= 1 << n
 		}
-		if reset>>n&1 != 0 || enabled>>n&1 == 0 {
+		if f.off || reset>>n&1 != 0 || !f.rx.paused && p.read(igb.VFRE)>>n&1 == 0 {
+			f.off = true
 			p.revive(n, now, &e)
 		}
 	}
@@ -187,8 +187,6 @@ func (p *PF) revive(n int, now time.Duration, e *Events) {
 		return
 	}
 	e.Reset |= 1 << n
-	p.set(igb.VFRE, 1<<n)
-	if !f.paused {
-		p.set(igb.VFTE, 1<<n)
-	}
+	f.off = false
+	p.admit(n)
 }

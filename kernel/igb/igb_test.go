@@ -228,7 +228,7 @@ func TestHandOver(t *testing.T) {
 		m.start(vf)
 	}
 	do(t, p.SetFilter(1, Filter{MAC: [6]byte{2, 2, 2, 2, 2, 2}, VLAN: 5, MaxFrame: 9000}))
-	do(t, p.SetLimit(1, Limit{BytesPerSecond: 1e6, Burst: 1e6}))
+	do(t, p.SetLimit(1, Limit{Tx: Rate{Bytes: 1e6}}))
 	if m.rates[1]&igb.RTTBCNRC_RS_ENA == 0 || m.rates[9] != m.rates[1] || m.rates[0] != 0 {
 		t.Errorf("rates %#x", m.rates)
 	}
@@ -376,7 +376,7 @@ func TestLimit(t *testing.T) {
 	do(t, p.Open(0))
 	const before = 1 << 30 // sent when there was no limit
 	m.send(0, 1, before)
-	do(t, p.SetLimit(0, Limit{BytesPerSecond: 1_000_000, Burst: 50_000}))
+	do(t, p.SetLimit(0, Limit{Tx: Rate{Bytes: 1_000_000}}))
 	start, sent, refused := m.now, uint64(0), 0
 	for m.now-start < 10*time.Second {
 		m.now += 5 * time.Millisecond
@@ -390,10 +390,10 @@ func TestLimit(t *testing.T) {
 		}
 		p.Poll()
 	}
-	if sent < 9_900_000 || sent > 10_200_000 || refused < 1000 {
+	if sent < 9_900_000 || sent > 10_300_000 || refused < 1000 {
 		t.Errorf("it sent %d bytes in 10 s, refused %d times", sent, refused)
 	}
-	if c := p.Counters(0); c.TxBytes != sent+before || c.Paused < 100 {
+	if c := p.Counters(0); c.TxBytes != sent+before || c.TxPauses < 100 || c.RxPauses != 0 {
 		t.Errorf("counters %+v, want %d bytes", c, sent)
 	}
 	// A pause outlives a reset by the holder, and ends with the limit.
@@ -404,20 +404,62 @@ func TestLimit(t *testing.T) {
 		t.Errorf("events %+v, VFTE %#x", e, m.regs[igb.VFTE])
 	}
 	do(t, p.SetLimit(0, Limit{}))
-	if e := p.Poll(); e.Resumed != 1 || m.regs[igb.VFTE]&1 == 0 || m.rates[0] != 0 {
-		t.Errorf("events %+v", e)
+	if p.Poll(); m.regs[igb.VFTE]&1 == 0 || m.rates[0] != 0 || p.Limit(0) != (Limit{}) || p.Police() {
+		t.Errorf("VFTE %#x, limit %+v", m.regs[igb.VFTE], p.Limit(0))
 	}
-	do(t, p.SetLimit(0, Limit{BytesPerSecond: 1}))
+	do(t, p.SetLimit(0, Limit{Tx: Rate{Bytes: 1}}))
 	if m.rates[0] == 0 {
 		t.Error("a very low rate is no limit")
+	}
+}
+
+// TestLimits: each direction is held to its rate in bytes and in frames by itself, a pause is no reset, and one that may not receive
+// for now may send.
+func TestLimits(t *testing.T) {
+	for _, c := range []struct {
+		limit      Limit
+		sent, gets uint64 // frames in 10 s, of 1000 bytes
+	}{
+		{Limit{Tx: Rate{Bytes: 100_000}}, 1000, 20_000},
+		{Limit{Tx: Rate{Frames: 500}}, 5000, 20_000},
+		{Limit{Rx: Rate{Bytes: 100_000}}, 20_000, 1000},
+		{Limit{Rx: Rate{Frames: 500}}, 20_000, 5000},
+		{Limit{Tx: Rate{Bytes: 1_000_000, Frames: 100}, Rx: Rate{Bytes: 50_000, Frames: 1000}}, 1000, 500},
+	} {
+		m := newModel(t)
+		p := m.up(1)
+		do(t, p.SetLimit(0, c.limit))
+		do(t, p.Open(0))
+		m.start(0)
+		to := frame{p.Filter(0).MAC, 0, 1000}
+		for range 1000 {
+			m.now += 10 * time.Millisecond
+			for range 20 {
+				m.send(0, 1, 1000)
+				if m.receive(to) != 0 {
+					m.regs[igb.PVFGPRC(0)]++
+					m.regs[igb.PVFGORC(0)] += 1000
+				}
+			}
+			if !p.Police() {
+				t.Fatal("a limit is no limit")
+			}
+			if e := p.Poll(); e.Reset|e.Closed|e.Foreign != 0 {
+				t.Fatalf("%+v: a pause is taken for something else: %+v", c.limit, e)
+			}
+		}
+		got := p.Counters(0)
+		near := func(n, want uint64) bool { return n >= want*95/100 && n <= want*115/100+40 }
+		if !near(got.TxFrames, c.sent) || !near(got.RxFrames, c.gets) {
+			t.Errorf("%+v: sent %d, want %d; received %d, want %d", c.limit, got.TxFrames, c.sent, got.RxFrames, c.gets)
+		}
 	}
 }
 
 // TestBudget holds buckets of all sizes to what they promise: never more than the burst and what the time has brought.
 func TestBudget(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		l := Limit{rapid.Uint64Range(1, 1<<34).Draw(t, "rate"), rapid.Uint64Range(0, 1<<34).Draw(t, "burst")}
-		b := l.budget(0)
+		b := newBudget(rapid.Uint64Range(1, 1<<34).Draw(t, "rate"), rapid.Uint64Range(0, 1<<34).Draw(t, "burst"), 0, 0)
 		now, used := time.Duration(0), uint64(0)
 		for range rapid.IntRange(1, 50).Draw(t, "steps") {
 			now += time.Duration(rapid.Int64Range(0, 5e9).Draw(t, "passed"))
@@ -425,18 +467,18 @@ func TestBudget(t *testing.T) {
 			if b.take(int64(n), now) {
 				used += n
 			}
-			if most := float64(l.Burst) + float64(l.BytesPerSecond)*now.Seconds(); float64(used) > most {
+			if most := float64(b.burst) + float64(b.rate)*now.Seconds(); float64(used) > most {
 				t.Fatalf("%d used after %v, at most %.0f are due", used, now, most)
 			}
 		}
 	})
-	b := Limit{^uint64(0), ^uint64(0)}.budget(0)
+	b := newBudget(^uint64(0), 0, 0, 0)
 	b.spend(^uint64(0), 1<<62)
 	b.spend(^uint64(0), 1<<62)
 	for range 10_000 {
 		b.spend(0, 1<<62)
 	}
-	if b.left > 0 || b.left < -maxBurst*unit {
+	if b.left > maxBurst*unit || b.left < -maxBurst*unit {
 		t.Errorf("extremes leave %d", b.left)
 	}
 }

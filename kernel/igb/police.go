@@ -14,7 +14,7 @@ type Counters struct {
 	LoopRxFrames, LoopRxBytes uint64 // of these from functions of the same controller,
 	LoopTxFrames, LoopTxBytes uint64 // and to them
 	Resets                    uint64 // by its holder
-	Paused                    uint64 // times that it had sent too much
+	TxPauses, RxPauses        uint64 // times that it had sent or received too much
 }
 
 // numRaw is how many counters the controller has for a function. They have 32 bits and wrap, at the link's speed in half a minute: Poll
@@ -46,7 +46,7 @@ func (p *PF) count(n int) {
 		*sum += uint64(raw[i] - f.last[i])
 	}
 	f.last = raw
-	c.Resets = f.resets
+	c.Resets, c.TxPauses, c.RxPauses = f.resets, f.tx.pauses, f.rx.pauses
 }
 
 // Counters is what function n has done since it was opened.
@@ -62,11 +62,45 @@ func (p *PF) Counters(n int) Counters {
 	return p.fn[n].counters
 }
 
-// Limit is how much a function may send: on hardware the controller holds it to the rate, and in the emulation Poll pauses it when its
-// counters say that it has sent more.
-type Limit struct {
-	BytesPerSecond uint64 // 0: no limit
-	Burst          uint64 // bytes at once; at least what goes out between two rounds of Poll
+// Rate is how much may go in one direction, a second; 0 is no limit.
+type Rate struct{ Bytes, Frames uint64 }
+
+// Limit is how much a function may send and receive. On hardware the controller holds what it sends to the rate in bytes. All else,
+// and everything in the emulation, is Police's: it switches a direction off when the counters say that too much has gone, until time
+// has made up for that. Frames that arrive meanwhile are lost.
+type Limit struct{ Tx, Rx Rate }
+
+// meter holds one direction of a function to a rate.
+type meter struct {
+	rate          Rate
+	bytes, frames budget
+	paused        bool
+	pauses        uint64
+}
+
+// What may go at once: a tenth of a second's worth, but so much at least.
+const (
+	burstPart   = 10
+	leastBytes  = 2 * JumboFrame
+	leastFrames = 16
+)
+
+// limit sets the rate; what has gone before is not held against anybody.
+func (m *meter) limit(r Rate, bytes, frames uint64, now time.Duration) {
+	m.rate = r
+	m.bytes = newBudget(r.Bytes, leastBytes, bytes, now)
+	m.frames = newBudget(r.Frames, leastFrames, frames, now)
+}
+
+// spend takes what has gone in all, and says whether that is more than may.
+func (m *meter) spend(bytes, frames uint64, now time.Duration) (over bool) {
+	if m.rate.Bytes != 0 {
+		over = m.bytes.use(bytes, now)
+	}
+	if m.rate.Frames != 0 {
+		over = m.frames.use(frames, now) || over
+	}
+	return over
 }
 
 // SetLimit limits function n until it is cleaned.
@@ -80,21 +114,31 @@ func (p *PF) SetLimit(n int, l Limit) error {
 	if f.open {
 		p.count(n)
 	}
-	f.limit = l
-	f.bytes = l.budget(p.o.Clock.Now())
-	f.bytes.seen = f.counters.TxBytes // what was sent before is not held against it
+	f.limit(l, p.o.Clock.Now())
 	p.limitRate(n)
 	return nil
 }
 
-func (l Limit) budget(now time.Duration) budget {
-	return budget{rate: l.BytesPerSecond, burst: l.Burst, left: int64(min(l.Burst, maxBurst)) * unit, at: now}
+func (f *function) limit(l Limit, now time.Duration) {
+	f.tx.limit(l.Tx, f.counters.TxBytes, f.counters.TxFrames, now)
+	f.rx.limit(l.Rx, f.counters.RxBytes, f.counters.RxFrames, now)
+}
+
+// Limit is the limit of function n.
+func (p *PF) Limit(n int) Limit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.check(n) != nil {
+		return Limit{}
+	}
+	return Limit{p.fn[n].tx.rate, p.fn[n].rx.rate}
 }
 
 // limitRate tells the controller the limit of a function's queues.
 func (p *PF) limitRate(n int) {
-	mbit := uint32(min(p.fn[n].limit.BytesPerSecond*8/1_000_000, 1<<20))
-	if p.fn[n].limit.BytesPerSecond != 0 {
+	rate := min(p.fn[n].tx.rate.Bytes, maxBurst)
+	mbit := uint32(min(rate*8/1_000_000, 1<<20))
+	if rate != 0 {
 		mbit = max(mbit, 1)
 	}
 	for i := range uint32(2) {
@@ -104,33 +148,49 @@ func (p *PF) limitRate(n int) {
 	}
 }
 
-// police pauses a function that has sent more than it may, and lets one go on that has paid for it.
-func (p *PF) police(n int, now time.Duration, e *Events) {
-	f := &p.fn[n]
-	sent := f.counters.TxBytes - f.bytes.seen
-	f.bytes.seen = f.counters.TxBytes
-	if f.limit.BytesPerSecond == 0 {
-		if f.paused {
-			p.resume(n, e)
+// Police pauses functions that have sent or received more than they may, and lets those go on that have paid for it. It says whether
+// there are any with a limit, for which it must be called every few milliseconds; Poll does what it does, too.
+func (p *PF) Police() (limited bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.o.Clock.Now()
+	for n := range p.functions {
+		if f := &p.fn[n]; f.open && f.isLimited() {
+			p.police(n, now)
+			limited = true
 		}
-		return
 	}
-	f.bytes.spend(sent, now)
-	switch {
-	case f.bytes.left < 0 && !f.paused:
-		f.paused = true
-		f.counters.Paused++
-		p.unset(igb.VFTE, 1<<n)
-		e.Paused |= 1 << n
-	case f.bytes.left >= 0 && f.paused:
-		p.resume(n, e)
-	}
+	return limited
 }
 
-func (p *PF) resume(n int, e *Events) {
-	p.fn[n].paused = false
-	p.set(igb.VFTE, 1<<n)
-	e.Resumed |= 1 << n
+// isLimited says that f has a limit, or a pause from one that it had.
+func (f *function) isLimited() bool {
+	return f.tx.rate != Rate{} || f.rx.rate != Rate{} || f.tx.paused || f.rx.paused
+}
+
+func (p *PF) police(n int, now time.Duration) {
+	p.count(n)
+	f := &p.fn[n]
+	f.counted = now
+	tx := f.tx.spend(f.counters.TxBytes, f.counters.TxFrames, now)
+	rx := f.rx.spend(f.counters.RxBytes, f.counters.RxFrames, now)
+	if tx == f.tx.paused && rx == f.rx.paused {
+		return
+	}
+	if tx && !f.tx.paused {
+		f.tx.pauses++
+	}
+	if rx && !f.rx.paused {
+		f.rx.pauses++
+	}
+	f.tx.paused, f.rx.paused = tx, rx
+	p.admit(n)
+}
+
+// admit lets function n do what it may now.
+func (p *PF) admit(n int) {
+	f := &p.fn[n]
+	p.enable(n, f.open && !f.off && !f.tx.paused, f.open && !f.off && !f.rx.paused)
 }
 
 // budget is a bucket that fills with time and is emptied by use.
@@ -147,6 +207,18 @@ const (
 	unit     = 1000
 	maxBurst = 1 << 50
 )
+
+func newBudget(rate, least, seen uint64, now time.Duration) budget {
+	burst := min(max(rate/burstPart, least), maxBurst)
+	return budget{rate: rate, burst: burst, left: int64(burst) * unit, seen: seen, at: now}
+}
+
+// use takes what was used since the last time, of a sum that only grows, and says whether that is more than there is.
+func (b *budget) use(sum uint64, now time.Duration) (over bool) {
+	b.spend(sum-b.seen, now)
+	b.seen = sum
+	return b.left < 0
+}
 
 // fill adds what time has brought.
 func (b *budget) fill(now time.Duration) {

@@ -39,6 +39,7 @@ type Container struct {
 	control controller
 	output  func(stream int, data []byte)
 	watcher *Watcher
+	devices []uint32
 
 	done   chan struct{}
 	last   abi.Status // valid after done

@@ -62,8 +62,8 @@ func (cfg *Config) placeDevices(p *layout.Plan, top uint64) (uint64, error) {
 // ErrDeviceBusy says that a device cannot be given away now: the one who had it before has just ended, and it is being reset.
 var ErrDeviceBusy = errors.New("the device is not ready")
 
-// grantDevices gives the container its devices; it has not started.
-func (c *Container) grantDevices(plan *layout.Plan) error {
+// grantDevices gives the container its devices, with a limit; it has not started.
+func (c *Container) grantDevices(plan *layout.Plan, limit abi.DeviceLimit) error {
 	for _, d := range plan.Boot.Devices[:plan.Boot.NumDevices] {
 		what := fmt.Sprintf("giving it device %d", d.Index)
 		if _, err := c.call(what, abi.CallGrantDevice, uint64(d.Index), d.BAR.Addr, 0, 0); errors.Is(err, abi.EBUSY) {
@@ -73,6 +73,38 @@ func (c *Container) grantDevices(plan *layout.Plan) error {
 		} else if err != nil {
 			return err
 		}
+		c.devices = append(c.devices, d.Index)
+		if limit == (abi.DeviceLimit{}) {
+			continue
+		}
+		if err := c.LimitDevice(d.Index, limit); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// LimitDevice limits a device of the container, from now on: what exceeds the limit waits, or is lost when it arrives.
+func (c *Container) LimitDevice(device uint32, l abi.DeviceLimit) error {
+	_, err := metal.Hypercall(abi.CallLimitDevice, uint64(c.id), uint64(device), l.SendBits, l.SendFrames, l.ReceiveBits, l.ReceiveFrames)
+	if err != nil {
+		return fmt.Errorf("container %s: limiting device %d to %+v: %w", c.spec.Name, device, l, err)
+	}
+	return nil
+}
+
+// DeviceStatus is what the devices with which the container was launched did. When it has ended they are not its own any more, and the
+// error is abi.ENOENT.
+func (c *Container) DeviceStatus() ([]abi.DeviceStatus, error) {
+	list := make([]abi.DeviceStatus, len(c.devices))
+	err := withScratch(func(s scratch) error {
+		for i, d := range c.devices {
+			if _, err := c.call(fmt.Sprintf("status of device %d", d), abi.CallDeviceStatus, uint64(d), s.addr, 0, 0); err != nil {
+				return err
+			}
+			decode(s.bytes, &list[i])
+		}
+		return nil
+	})
+	return list, err
 }

@@ -23,6 +23,7 @@ type Config struct {
 	Seed              [32]byte // random, for this start only
 
 	Devices []abi.DeviceGrant // of OwnDevices, to be the container's until its end
+	Limit   abi.DeviceLimit   // of each of them
 
 	// Nested gives the program what it needs in order to launch containers itself: see Images.
 	Nested bool
@@ -69,7 +70,7 @@ func (c *Container) furnish(cfg *Config, plan *layout.Plan) error {
 		}
 		plan.Boot.Console = abi.ConsoleAddr
 	}
-	if err := c.grantDevices(plan); err != nil {
+	if err := c.grantDevices(plan, cfg.Limit); err != nil {
 		return err
 	}
 	if err := c.Load(plan); err != nil {

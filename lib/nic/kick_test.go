@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nom.dev/nom/lib/nic"
+	"nom.dev/nom/lib/nic/nictest"
 )
 
 // bell is a vector that never times out by itself and never interrupts: only a deadline in the past ends Read. A lost wake-up hangs.
@@ -141,5 +142,59 @@ func TestRefused(t *testing.T) {
 	}
 	if sent != frames || polls > 2*frames {
 		t.Errorf("%d of %d frames were sent in %d polls", sent, frames, polls)
+	}
+}
+
+// TestPaused: a function that was kept from transmitting for a while sends everything after it, in order, without the program doing
+// anything, whether the ring was full or nearly empty meanwhile.
+func TestPaused(t *testing.T) {
+	for _, frames := range []int{1, 10, 3 * nic.RingSize} {
+		r := newRig(t, nic.Config{Setting: nic.Setting{Batch: 16}})
+		v, err := nictest.NewVector()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = v.Close() })
+		if err := r.f.Interrupt(0, 0, v); err != nil {
+			t.Fatal(err)
+		}
+		r.d.Pause(true)
+		ctx, stop := context.WithCancel(t.Context())
+		next := 0
+		ended := make(chan error, 1)
+		go func() {
+			ended <- r.q.Run(ctx, func() (n int) {
+				for ; next < frames && n < 16; n++ {
+					b := r.q.Buffer()
+					if b == nil {
+						return n
+					}
+					copy(b, frame(60, next))
+					r.q.Send(60, nic.Plain)
+					next++
+				}
+				return n
+			})
+		}()
+		time.Sleep(20 * time.Millisecond) // it gets stuck, or asleep; either must do
+		if got := r.d.Stats().TxFrames; got != 0 {
+			t.Fatalf("a paused function has sent %d frames", got)
+		}
+		r.d.Pause(false)
+		for deadline := time.Now().Add(30 * time.Second); int(r.d.Stats().TxFrames) < frames; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of %d frames were sent after the pause", r.d.Stats().TxFrames, frames)
+			}
+		}
+		stop()
+		<-ended
+		for i, f := range r.take() {
+			if want := frame(60, i); string(f) != string(want) {
+				t.Fatalf("frame %d of %d: % x", i, frames, f)
+			}
+		}
+		if r.q.Nudges == 0 {
+			t.Error("nobody told the device again")
+		}
 	}
 }

@@ -65,6 +65,7 @@ type Counters struct {
 	NoSpare           uint64 // refused: no spare buffer to keep the frame
 	Flushes           uint64 // batches for which the device was told
 	Sleeps            uint64 // times that Wait waited for an interrupt
+	Nudges            uint64 // times that the device was told again, because it did not transmit
 }
 
 // Receive returns the next frame that has arrived, in the buffer to which the device wrote it, with the buffer's whole size as
@@ -201,6 +202,18 @@ func (q *Queue) post(at uint32, n int, o Offload) {
 	q.room--
 	q.TxFrames++
 	q.TxBytes += uint64(n)
+}
+
+// behind says that the device has not transmitted all that it was told of.
+func (q *Queue) behind() bool { return uint8(atomic.LoadUint32(q.done)) != q.sent }
+
+// nudge tells the device once more what there is to transmit, if it is behind: a function whose nonkernel has let it send nothing for
+// a while, because it had sent more than it may, goes on only when its tail is written (QEMU's igb; others take no notice).
+func (q *Queue) nudge() {
+	if q.behind() {
+		q.Nudges++
+		q.regs.Write32(q.tdt, uint32(q.sent))
+	}
 }
 
 // Flush tells the device what was put into the rings since the last time. Until then nothing is transmitted.

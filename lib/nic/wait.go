@@ -49,8 +49,12 @@ type Vector interface {
 // ErrNoInterrupt says that the queue has no interrupt to wait for: see Function.Interrupt.
 var ErrNoInterrupt = errors.New("nic: the queue has no interrupt, it can only be polled")
 
-// checkEvery is how often a queue that sleeps looks whether its function was reset.
-const checkEvery = time.Second
+// checkEvery is how often a queue that sleeps looks whether its function was reset, and nudgeEvery how often one whose device does not
+// transmit tells it again.
+const (
+	checkEvery = time.Second
+	nudgeEvery = 5 * time.Millisecond
+)
 
 // yieldEvery is after how many batches in a row a busy queue lets other goroutines run. One that finds none costs 900 instructions.
 const yieldEvery = 16
@@ -144,6 +148,11 @@ func (q *Queue) Wait() error {
 		return ErrNoInterrupt
 	}
 	q.Flush()
+	if q.behind() {
+		if err := w.vector.SetReadDeadline(time.Now().Add(nudgeEvery)); err != nil {
+			return fmt.Errorf("nic: waiting for interrupt %d of queue %d: %w", w.entry, q.index, err)
+		}
+	}
 	if !w.state.CompareAndSwap(awake, asleep) {
 		w.state.Store(awake)
 		return nil
@@ -166,12 +175,14 @@ func (q *Queue) Wait() error {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("nic: waiting for interrupt %d of queue %d: %w", w.entry, q.index, err)
 	}
+	q.nudge()
 	now := time.Now()
 	if err := w.vector.SetReadDeadline(now.Add(checkEvery)); err != nil {
 		return fmt.Errorf("nic: waiting for interrupt %d of queue %d: %w", w.entry, q.index, err)
 	}
-	// Reading registers is slow: somebody who kicks all the time does not have them read each time, but does not prevent it either.
-	if wasKicked && now.Sub(w.checked) < checkEvery {
+	// Reading registers is slow: neither somebody who kicks all the time nor a device that is behind has them read each time, but they
+	// do not prevent it either.
+	if (wasKicked || q.behind()) && now.Sub(w.checked) < checkEvery {
 		return nil
 	}
 	w.checked = now
@@ -225,7 +236,10 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 		case idle < q.wait.setting.Spin:
 		case (q.refused || q.pending()) && q.Room() == 0:
 			// Frames wait that cannot be answered, or sent, before the device has transmitted: nothing that an interrupt tells.
-			if stuck++; stuck%checkStuck == 0 {
+			if stuck++; stuck%nudgeStuck == 0 {
+				q.nudge()
+			}
+			if stuck%checkStuck == 0 {
 				err = q.wait.function.Check()
 			}
 			time.Sleep(stuckFor)
@@ -234,6 +248,7 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 			err = q.Wait()
 			idle = 0
 		case idle%checkPolls == 0:
+			q.nudge()
 			err = q.wait.function.Check()
 		default:
 			runtime.Gosched()
@@ -245,11 +260,14 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 	return ctx.Err()
 }
 
-// A full transmit ring is looked at again after stuckFor; the function is checked after checkStuck times.
+// A full transmit ring is looked at again after stuckFor; the device is told again after nudgeStuck times, and the function is checked
+// after checkStuck times.
 const (
 	stuckFor   = 100 * time.Microsecond
+	nudgeStuck = 20
 	checkStuck = 1000
 )
 
-// checkPolls is how often a queue that is only polled looks whether its function was reset, in empty polls.
+// checkPolls is how often a queue that is only polled looks whether its function was reset, and tells a device again that does not
+// transmit, in empty polls.
 const checkPolls = 1 << 16

@@ -21,6 +21,8 @@ const (
 	nicMemory     = nicLayoutTxB + nicSlots*nicBufferSize
 	nicRefill     = 16 // slots that are consumed before the device is told
 	nicReportHead = 1  // in TDWBAL: TDH is written to memory
+
+	nicNudgeEvery = 5_000_000 // nanoseconds
 )
 
 var nic struct {
@@ -34,6 +36,7 @@ var nic struct {
 	room     uint8
 	skip     bool // in the middle of a frame that did not fit a buffer
 	contexts bool
+	nudgeAt  uint64 // when to look whether the device has transmitted what it was told of; 0 = it had
 
 	received, transmitted, rxBytes, txBytes, dropped, full, resets uint64
 }
@@ -88,7 +91,7 @@ func nicStart() bool {
 	nicWrite(igb.VTEIMC, 1<<igb.VFVectors-1)
 	nicWrite(rxq+igb.RXDCTL, 0)
 	nicWrite(txq+igb.TXDCTL, 0)
-	nic.head, nic.given, nic.tail, nic.sent, nic.room, nic.skip = 0, nicSlots-1, 0, 0, nicSlots-1, false
+	nic.head, nic.given, nic.tail, nic.sent, nic.room, nic.skip, nic.nudgeAt = 0, nicSlots-1, 0, 0, nicSlots-1, false, 0
 	for i := range uint64(nicSlots) {
 		nicPrepare(i)
 	}
@@ -218,6 +221,30 @@ func nicFlush() {
 	store64(last, load64(last)|igb.TxReport)
 	nic.sent = nic.tail
 	nicWrite(uint64(igb.VFTxQueue(0))+igb.TDT, uint32(nic.tail))
+	if nic.nudgeAt == 0 && nicBehind() {
+		nic.nudgeAt = nanotime() + nicNudgeEvery
+		netWakeAt(nic.nudgeAt)
+	}
+}
+
+// nicBehind tells whether the device has not transmitted all that it was told of.
+func nicBehind() bool { return uint8(load32(direct(nic.memory+nicLayoutDone))) != nic.sent }
+
+// nicNudge tells the device once more what there is to transmit, if it is behind for long: a function that the nonkernel has kept
+// from sending, because it had sent more than it may, goes on only when its tail is written (QEMU's igb; others take no notice).
+func nicNudge(now uint64) {
+	if nic.nudgeAt == 0 {
+		return
+	}
+	if !nicBehind() {
+		nic.nudgeAt = 0
+		return
+	}
+	if now >= nic.nudgeAt {
+		nicWrite(uint64(igb.VFTxQueue(0))+igb.TDT, uint32(nic.sent))
+		nic.nudgeAt = now + nicNudgeEvery
+	}
+	netWakeAt(nic.nudgeAt)
 }
 
 // nicArm enables the interrupt: what arrived before and is in the ring still must be looked for afterwards.

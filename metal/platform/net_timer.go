@@ -94,6 +94,7 @@ func netTimer(now uint64) {
 		nicCheck()
 	}
 	nicFlush()
+	nicNudge(now)
 	netWakeAt(nextTimeout(now))
 }
 

@@ -36,6 +36,7 @@ type Device struct {
 	link   bool
 	dead   uint32 // what every register reads as while the function does not decode addresses
 	gone   bool
+	paused bool
 	eicr   uint32
 	eims   uint32
 	eiac   uint32
@@ -113,6 +114,14 @@ func (d *Device) SetLink(up bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.link = up
+}
+
+// Pause keeps the function from transmitting, as a nonkernel does with one that has sent more than it may. When that ends, nothing
+// happens before the driver writes a tail.
+func (d *Device) Pause(paused bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.paused = paused
 }
 
 // Reset resets the function as FLR does: its registers lose their values.

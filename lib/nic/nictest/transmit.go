@@ -48,7 +48,7 @@ func (d *Device) Waiting(q int) int {
 // transmit works on the descriptors between head and tail.
 func (d *Device) transmit(q, most int) {
 	n := d.reg(q, tdlen) / descriptorSize
-	if n == 0 || d.reg(q, tdt) >= n || d.reg(q, txdctl)&enabled == 0 {
+	if d.paused || n == 0 || d.reg(q, tdt) >= n || d.reg(q, txdctl)&enabled == 0 {
 		return
 	}
 	reports := false

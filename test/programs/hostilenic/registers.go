@@ -158,6 +158,10 @@ func routeWrongly(f *function) error {
 		{abi.CallMaskDevice, [4]uint64{0, 0, 1}, abi.ENOENT},                       //
 		{abi.CallGrantDevice, [4]uint64{0, d, f.BAR.Addr}, abi.ENOENT},             // to root
 		{abi.CallGrantDevice, [4]uint64{^uint64(0), d, f.BAR.Addr}, abi.ENOENT},    // to nobody
+		{abi.CallLimitDevice, [4]uint64{0, d}, abi.ENOENT},                         // its own limit
+		{abi.CallLimitDevice, [4]uint64{1, 0}, abi.ENOENT},                         // another's
+		{abi.CallDeviceStatus, [4]uint64{0, d + 1, f.memory.Addr}, abi.ENOENT},     //
+		{abi.CallDeviceStatus, [4]uint64{0, d, f.BAR.Addr}, abi.EFAULT},            // into the registers
 		{abi.CallDescribeDevice, [4]uint64{0, 0}, abi.EFAULT},                      // into page 0
 		{abi.CallDescribeDevice, [4]uint64{0, f.BAR.Addr}, abi.EFAULT},             // into the registers
 		{abi.CallDescribeDevice, [4]uint64{1, f.memory.Addr + frame}, abi.ENOENT},  // the second
