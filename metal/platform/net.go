@@ -76,6 +76,7 @@ func initNet(b *abi.BootPage) {
 	}
 	gateway.own[0], gateway.count = net.address, 1
 	randomBytes(addressOf(&net.key), 16)
+	randomBytes(addressOf(&packetID6), 4)
 	if !nicOpen(&b.Devices[0]) {
 		fatal("no memory for the queues of the network function")
 	}

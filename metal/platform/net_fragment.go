@@ -85,3 +85,68 @@ func sendFragment(b uint64, from, to ip, proto uint8, at, n uint64, more bool, n
 	sendTo(to, frameHead+n, sendPlain, now)
 	nicFlush()
 }
+
+const (
+	fragmentHead6 = 8
+	nextFragment  = 44
+	mostPart6     = (mtu - inet.IPv6Len - fragmentHead6) &^ 7
+)
+
+// packetID6 numbers packets of IPv6 that are cut. It begins where nobody can guess (RFC 7739).
+var packetID6 uint32
+
+// sendFragments6 sends a datagram in several packets (RFC 8200, 4.5). Unlike in IPv4 it must have a checksum, so its bytes are read
+// twice: a program that changes them meanwhile sends what nobody takes.
+func sendFragments6(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16) uint64 {
+	total := n + inet.UDPLen
+	var head [inet.UDPLen]byte
+	inet.PutUDP(head[:], fromPort, port, int(n), 0)
+	sum := inet.Sum(pseudo(from, to, inet.ProtoUDP, int(total)), head[:])
+	b := nicBuffer()
+	for at := uint64(0); at < n && b != 0; at += mostPart6 {
+		k := min(mostPart6, n-at)
+		if e := m.copyTo(b, at, k); e != 0 {
+			return errno(e)
+		}
+		sum = inet.Sum(sum, bytesAt(b, k))
+	}
+	field := ^inet.Fold(sum)
+	if field == 0 {
+		field = 0xffff // 0 would say that there is none
+	}
+	inet.PutBe16(head[sumInUDP:], field)
+	packetID6++
+	now := nanotime()
+	for at := uint64(0); at < total; at += mostPart6 {
+		if b = nicBuffer(); b == 0 {
+			break
+		}
+		k := min(mostPart6, total-at)
+		payload, skip, left := b+frameHead6+fragmentHead6, at-inet.UDPLen, k
+		if at == 0 {
+			copy(bytesAt(payload, inet.UDPLen), head[:])
+			payload, skip, left = payload+inet.UDPLen, 0, k-inet.UDPLen
+		}
+		if e := m.copyTo(payload, skip, left); e != 0 {
+			return errno(e)
+		}
+		sendFragment6(b, from, to, at, k, at+k < total, now)
+	}
+	return n
+}
+
+// sendFragment6 sends a fragment of n bytes, which are in nicBuffer; its place is at bytes behind the first.
+func sendFragment6(b uint64, from, to ip, at, n uint64, more bool, now uint64) {
+	h := bytesAt(b+inet.EthernetLen, inet.IPv6Len+fragmentHead6)
+	inet.PutIPv6(h, from.hi, from.lo, to.hi, to.lo, nextFragment, hopLimit, int(fragmentHead6+n))
+	h = h[inet.IPv6Len:]
+	h[0], h[1] = inet.ProtoUDP, 0
+	field := uint16(at)
+	if more {
+		field |= 1
+	}
+	inet.PutBe16(h[2:], field)
+	inet.PutBe32(h[4:], packetID6)
+	sendTo6(to, frameHead6+fragmentHead6+n, now)
+	nicFlush()
+}

@@ -108,7 +108,7 @@ const (
 
 func sendUDP6(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16) uint64 {
 	if n > mostInOne6 {
-		return errno(eMSGSIZE)
+		return sendFragments6(m, n, from, fromPort, to, port)
 	}
 	b := nicBuffer()
 	if b == 0 {

@@ -232,6 +232,38 @@ func TestDatagramsIPv6(t *testing.T) {
 	}
 }
 
+var datagramToSend [4000]byte
+
+// A datagram that is too long for one packet is cut, and its checksum is that of the whole.
+func TestLongDatagramIPv6(t *testing.T) {
+	fakeIPv6(t)
+	neighbourFor(other6).know(otherMAC, nanotime())
+	copy(datagramToSend[:], somePayload(len(datagramToSend)))
+	m := message{p: addressOf(&datagramToSend[0]), n: uint64(len(datagramToSend)), count: 1}
+	before := nic.tail
+	if r := sendUDPOutside(&m, m.n, net6.global, 7, other6, 5000); r != m.n {
+		t.Fatalf("sendto: %d", int64(r))
+	}
+	var r inet.Reassembler
+	r.Use(make([]byte, fragmentMemory))
+	var whole []byte
+	for _, f := range left(t, before) {
+		var p inet.IPv6
+		if len(f) > inet.EthernetLen+mtu || macOf(f) != otherMAC || !inet.ParseIPv6(f[inet.EthernetLen:], &p) || !p.Part {
+			t.Fatalf("wrong frame of %d bytes: %x", len(f), f[:64])
+		}
+		k := inet.FragmentKey{ID: p.ID}
+		whole = r.Add(&k, uint32(p.Fragment), p.More, p.Payload, 1)
+	}
+	var u inet.UDP
+	if !inet.ParseUDP(whole, &u) || u.From != 7 || u.To != 5000 || !bytes.Equal(u.Payload, datagramToSend[:]) {
+		t.Fatalf("%d bytes sent", len(whole))
+	}
+	if inet.Checksum(pseudo(net6.global, other6, inet.ProtoUDP, len(whole)), whole) != 0 {
+		t.Error("wrong checksum")
+	}
+}
+
 // Packets that are anything do no harm.
 func FuzzInputIPv6(f *testing.F) {
 	f.Add(ndp(router6, allNodes, advertisement(0xfec0<<48), routerMAC, hopsOnLink))
