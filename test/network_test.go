@@ -71,7 +71,12 @@ func testUplink(t *testing.T, stack string) {
 	}
 }
 
-// TestIPv6: an unchanged program reaches this computer over IPv6, from the address that it made of a router's prefix.
+// web6 is the address of the first network function's container in QEMU's user network: of its Ethernet address, see
+// igb.PF.DefaultFilter.
+const web6 = "fec0::5054:ff:fe12:2456"
+
+// TestIPv6: an unchanged program reaches this computer over IPv6, from the address that it made of a router's prefix. Another
+// reaches a server in the container beside it, which listens for both families.
 func TestIPv6(t *testing.T) {
 	listener, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
@@ -83,25 +88,34 @@ func TestIPv6(t *testing.T) {
 	outside.Start()
 	defer outside.Close()
 	datagrams := answerDatagrams(t, "[::1]:0")
-	fetch := run("test/programs/fetch", "http://[fec0::2]:"+portOf(listener.Addr()), "[fec0::2]:"+portOf(datagrams.LocalAddr()),
+	answers := "[fec0::2]:" + portOf(datagrams.LocalAddr())
+	web := run("apps/web").place("10.0.2.15/24")
+	fetch := run("test/programs/fetch", "http://[fec0::2]:"+portOf(listener.Addr()), answers,
 		fmt.Sprintf("[fec0::2]:%d", freeTCPPort(t))).place("10.0.2.16/24")
-	fetched := make(chan struct{})
-	hw := hardware{cpus: 1, memory: gib, watch: func(ev api.Event) {
-		if ev.Event == api.EventExit && ev.Container == "fetch" {
-			close(fetched)
+	beside := run("test/programs/fetch", "http://["+web6+"]:8080", answers, "["+web6+"]:9").named("beside").place("10.0.2.17/24")
+	fetched := make(chan string, 3)
+	hw := hardware{cpus: 3, memory: gib, watch: func(ev api.Event) {
+		if ev.Event == api.EventExit {
+			fetched <- ev.Container
 		}
 	}}
-	s := serve(t, hw, "user", nil, fetch)
-	select {
-	case <-fetched:
-	case <-s.ctx.Done():
-		err = errors.New("the client did not end")
+	s := serve(t, hw, "user", nil, web, fetch, beside)
+	for range 2 {
+		select {
+		case <-fetched:
+		case <-s.ctx.Done():
+			err = errors.New("a client did not end")
+		}
 	}
 	s.answered(err)
 	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address fec0::", len(page))
 	got := s.containers["fetch"].stdout
 	if !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "/64\n") {
 		t.Errorf("fetch printed\n%s\nwant\n%s...%s", got, want, s.said())
+	}
+	want = "bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address fec0::"
+	if got := s.containers["beside"].stdout; !strings.Contains(got, want) {
+		t.Errorf("beside printed\n%s\nwant\n...%s...%s", got, want, s.said())
 	}
 }
 

@@ -21,6 +21,13 @@ func main() {
 func fetch(url, datagrams, closed string) error {
 	client := http.Client{Timeout: 2 * time.Minute}
 	r, err := client.Get(url)
+	for range 600 { // the server may be one that starts at the same time
+		if err == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		r, err = client.Get(url)
+	}
 	if err != nil {
 		return err
 	}
