@@ -73,7 +73,14 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	rootTable = pool.frame()
 	filesReady, lowerDirs, umask = false, 0, 0o022
 	inodes, entries, longNames, openFiles, pipes, sockets, connections = table{}, table{}, table{}, table{}, table{}, table{}, table{}
-	portHeads = 0
+	portHeads, connHeads, fragmentsReady = 0, 0, false
+	zero(&net)
+	zero(&net6)
+	zero(&nic)
+	zero(&netCount)
+	zero(&icmpBudget)
+	zero(&neighbours)
+	zero(&wheel)
 	gateway.stream, gateway.datagram, gateway.addressed, gateway.count = 0, 0, 0, 0
 	bundleFiles = bundleTree{}
 	mappedDescriptors = maxDescriptors * descriptorSize
@@ -81,6 +88,11 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	news.first, news.last, news.next = 0, 0, [maxDescriptors]uint16{}
 	openConsole()
 	fakeCPU(t)
+}
+
+func zero[T any](p *T) {
+	var none T
+	*p = none
 }
 
 // fakeCPU makes cpu() work for the rest of the test.

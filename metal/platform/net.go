@@ -80,7 +80,7 @@ func initNet(b *abi.BootPage) {
 	if !nicOpen(&b.Devices[0]) {
 		fatal("no memory for the queues of the network function")
 	}
-	net.up = true
+	net.up, net.deadline = true, 0 // the timer looks after the function from now on
 	prepareFiles()
 	announce()
 	initIPv6(nanotime())
@@ -113,13 +113,17 @@ func netPoll() {
 		return
 	}
 	now := nanotime()
-	for range pollBatch {
+	n := 0
+	for ; n < pollBatch; n++ {
 		f, ok := nicReceive()
 		if !ok {
 			break
 		}
 		netInput(&f, now)
 		nicRelease()
+	}
+	if n == pollBatch { // what is left raises no interrupt
+		netWakeAt(now + pollInterval)
 	}
 	nicFlush()
 }

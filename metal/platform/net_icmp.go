@@ -115,14 +115,15 @@ func heardOf(proto uint8, from, to ip, quoted []byte, nobody bool, limit uint32)
 		}
 	case inet.ProtoTCP:
 		if n := findConnection(from, fromPort, to, port); n != 0 && limit != 0 {
-			tooBig(connectionAt(n), inet.Seq(inet.Be32(quoted[4:])), limit)
+			tooBig(n, inet.Seq(inet.Be32(quoted[4:])), limit)
 		}
 	}
 }
 
-// tooBig is what somebody says of a segment of c: whoever does not know what was sent has not seen it (RFC 5927).
-func tooBig(c *connection, quoted inet.Seq, mtu uint32) {
-	if c.InFlight(quoted) {
+// tooBig is what somebody says of a segment of connection n: whoever does not know what was sent has not seen it (RFC 5927).
+func tooBig(n uint32, quoted inet.Seq, mtu uint32) {
+	if c := connectionAt(n); c.InFlight(quoted) {
 		c.LimitMSS(mtu)
+		outputTCP(n, nanotime())
 	}
 }

@@ -9,6 +9,7 @@ type neighbour struct {
 	mac     uint64 // 0: not known yet
 	seen    uint64 // nanotime: when it was confirmed
 	asked   uint64 // when it was asked for
+	times   uint64 // how often, without an answer
 	waiting uint64 // physical address of a frame that waits, or 0
 	length  uint64
 	command uint64
@@ -19,6 +20,7 @@ const (
 	neighbourFresh = 60_000_000_000
 	neighbourLost  = 180_000_000_000
 	askInterval    = 500_000_000
+	mostAsked      = 5 // then what waits is given up
 )
 
 var neighbours [numNeighbours]neighbour
@@ -59,13 +61,12 @@ func nextHop(a ip) ip {
 
 // sendTo posts the frame of n bytes that was built in nicBuffer, without its Ethernet header, to whoever leads to a.
 func sendTo(a ip, n, command, now uint64) {
-	hop := nextHop(a)
-	if isBroadcast(hop) {
+	if isBroadcast(a) {
 		putEthernet(nicBuffer(), 0xffff_ffff_ffff, inet.TypeIPv4)
 		nicSend(n, command)
 		return
 	}
-	neighbourFor(hop).pass(n, command, now)
+	neighbourFor(nextHop(a)).pass(n, command, now)
 }
 
 // pass posts the frame of n bytes in nicBuffer to the neighbour, or keeps it until that is known.
@@ -118,6 +119,8 @@ func (n *neighbour) ask(now uint64) {
 		return
 	}
 	n.asked = now
+	n.times++
+	netWakeAt(now + askInterval)
 	if !n.address.is4() {
 		solicitNeighbour(n.address, n.mac != 0, now)
 		return
@@ -133,6 +136,10 @@ func (n *neighbour) ask(now uint64) {
 func askStale(now uint64) {
 	for i := range neighbours {
 		n := &neighbours[i]
+		if n.waiting != 0 && n.times >= mostAsked && now-n.asked >= askInterval {
+			n.times = 0
+			n.forgetWaiting()
+		}
 		if n.waiting != 0 || n.mac != 0 && now-n.seen > neighbourFresh && now-n.seen < neighbourLost {
 			n.ask(now)
 		}
@@ -174,11 +181,14 @@ func inputARP(b []byte, now uint64) {
 	sender := ip{0, mapped | uint64(inet.Be32(b[14:]))}
 	target := uint32(inet.Be32(b[24:]))
 	mac := macOf(b[8:])
-	if !isUnicast(sender) || sender.isHere() || mac>>40&1 != 0 || mac == 0 {
+	forUs := target == uint32(net.address.lo)
+	probe := sender.equal(any4) && forUs // who wants our address asks without one (RFC 5227, 2.1.1)
+	if !probe && !isUnicast(sender) || sender.isHere() || mac>>40&1 != 0 || mac == 0 {
 		return
 	}
-	forUs := target == uint32(net.address.lo)
-	learn(sender, mac, forUs, now)
+	if !probe {
+		learn(sender, mac, forUs, now)
+	}
 	if forUs && inet.Be16(b[6:]) == arpRequest {
 		sendARP(arpReply, mac, mac, sender)
 	}
@@ -207,7 +217,7 @@ func knownNeighbour(a ip) *neighbour {
 
 // know notes where the neighbour is, and sends what waited for that.
 func (n *neighbour) know(mac, now uint64) {
-	n.mac, n.seen = mac, now
+	n.mac, n.seen, n.times = mac, now, 0
 	if n.waiting == 0 {
 		return
 	}

@@ -64,6 +64,16 @@ func writeRegister(address uint64, v uint32)
 
 // nicOpen starts the queue of the function that was granted, with the interrupt off.
 func nicOpen(g *abi.DeviceGrant) bool {
+	if !nicTake(g) {
+		return false
+	}
+	vmmcall(uint64(abi.CallRoute), nic.device, 0, 0, netVector, 0, 0)
+	vmmcall(uint64(abi.CallMaskDevice), nic.device, 0, 0, 0, 0, 0)
+	return true
+}
+
+// nicTake gives the function memory and starts its queue.
+func nicTake(g *abi.DeviceGrant) bool {
 	nic.regs, nic.device = direct(g.BAR.Addr), uint64(g.Index)
 	memLock.lock()
 	nic.memory = pool.contiguous(nicMemory, pageSize)
@@ -77,12 +87,7 @@ func nicOpen(g *abi.DeviceGrant) bool {
 	for _, b := range g.MAC {
 		net.mac = net.mac<<8 | uint64(b)
 	}
-	if !nicStart() {
-		return false
-	}
-	vmmcall(uint64(abi.CallRoute), nic.device, 0, 0, netVector, 0, 0)
-	vmmcall(uint64(abi.CallMaskDevice), nic.device, 0, 0, 0, 0, 0)
-	return true
+	return nicStart()
 }
 
 // nicStart programs both rings and enables them (4.5.9, 4.5.10).
@@ -159,9 +164,9 @@ type received struct {
 	hi uint64 // what the device says of it
 }
 
-// nicReceive is the next frame that has arrived whole.
+// nicReceive is the next frame that has arrived whole. It looks at each slot once at most.
 func nicReceive() (received, bool) {
-	for {
+	for range nicSlots {
 		hi := atomic.LoadUint64(at[uint64](nicRx(nic.head) + 8))
 		if hi&igb.RxDone == 0 {
 			return received{}, false
@@ -177,6 +182,7 @@ func nicReceive() (received, bool) {
 		nic.dropped++
 		nicRelease()
 	}
+	return received{}, false
 }
 
 // nicRelease gives the buffer of the frame that came last back to the device.

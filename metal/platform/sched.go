@@ -164,7 +164,7 @@ func (c *cpuState) armTimer() {
 			d = q
 		}
 	}
-	d = min(d, c.profileDue(), c.sampleDue())
+	d = min(d, c.profileDue())
 	if d == never || c.timer <= d {
 		return
 	}

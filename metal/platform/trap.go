@@ -35,7 +35,6 @@ func trap(f *frame, area uint64) {
 	switch f.Trap {
 	case vecTimer:
 		endOfInterrupt()
-		c.sample(f)
 		kernelLock.lock()
 		c.timer = never
 		stats.ticks++
