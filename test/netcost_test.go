@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math"
+	"net"
+	"net/http"
 	"testing"
+	"time"
 
 	"nom.dev/nom/api"
 )
@@ -78,25 +82,169 @@ func TestCountedEcho(t *testing.T) {
 // wholeEcho counts what a machine does while an echo program answers: interrupts, the Go scheduler, what the nonkernel and the root
 // container do by themselves (300 000 instructions a second), all.
 func wholeEcho(t *testing.T, hw hardware, outstanding int) {
-	const answers = 5000
 	port := freePort(t)
-	s := serve(t, hw, native(port), []string{"-icount", "sleep=on"}, measuredEcho())
-	ask := func() {
-		if _, err := datagrams(s.ctx, port, outstanding, answers); err != nil {
-			t.Fatalf("asking: %v\n%s", err, s.said())
-		}
-	}
-	ask()
+	s := serve(t, hw, native(port), counting, measuredEcho())
 	bound := spec.echoWhole
 	if outstanding == 1 {
 		bound = spec.echoWholeOne
 	}
-	// How many datagrams an interrupt finds is up to this computer: the best of a few rounds counts.
-	least := uint64(math.MaxUint64)
-	for round := 0; round < 4 && least > bound.bound; round++ {
-		before := s.instructions()
-		ask()
-		least = min(least, (s.instructions()-before)/answers)
+	s.least(bound, fmt.Sprint(outstanding, " outstanding"), 5000, func(answers int) error {
+		_, err := datagrams(s.ctx, port, outstanding, answers)
+		return err
+	})
+}
+
+// counting makes processors that count instructions sleep.
+var counting = []string{"-icount", "sleep=on"}
+
+// least counts the instructions of the whole machine for an answer, after as many that nobody counts. How many requests an
+// interrupt finds is up to this computer: the best of a few rounds counts.
+func (s *serving) least(bound promise, whose string, answers int, ask func(answers int) error) {
+	s.t.Helper()
+	round := func() {
+		if err := ask(answers); err != nil {
+			s.t.Fatalf("asking: %v\n%s", err, s.said())
+		}
 	}
-	bound.hold(t, fmt.Sprint(outstanding, " outstanding"), least)
+	round()
+	least := uint64(math.MaxUint64)
+	for n := 0; n < 4 && least > bound.bound; n++ {
+		before := s.instructions()
+		round()
+		least = min(least, (s.instructions()-before)/uint64(answers))
+	}
+	bound.hold(s.t, whose, least)
+}
+
+// TestCountedSockets counts the instructions of a whole machine for a request that an unchanged program answers.
+func TestCountedSockets(t *testing.T) {
+	hw := hardware{cpus: 2, memory: gib, icount: true}
+	for _, c := range []struct {
+		name        string
+		bound       promise
+		outstanding int
+		guest       *guest
+		proto       string
+		port        int
+		answers     int
+		ask         asker
+	}{
+		{"UDP, 32 outstanding", spec.socketUDP, 32, run("apps/echo", "-socket"), "udp", 7, 5000, askDatagrams},
+		{"UDP, 1 outstanding", spec.socketUDPOne, 1, run("apps/echo", "-socket"), "udp", 7, 3000, askDatagrams},
+		{"TCP, 32 connections", spec.socketTCP, 32, run("apps/echo", "-tcp"), "tcp", 7, 5000, askStreams},
+		{"TCP, 1 connection", spec.socketTCPOne, 1, run("apps/echo", "-tcp"), "tcp", 7, 3000, askStreams},
+		{"HTTP, 32 connections", spec.socketHTTP, 32, run("apps/web"), "tcp", 8080, 2000, askPages},
+		{"HTTP, 1 connection", spec.socketHTTPOne, 1, run("apps/web"), "tcp", 8080, 1000, askPages},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			yes := true
+			c.guest.place("10.0.2.15/24").Dedicated = &yes
+			port := freePort(t)
+			if c.proto == "tcp" {
+				port = freeTCPPort(t)
+			}
+			s := serve(t, hw, fmt.Sprintf("user,hostfwd=%s:127.0.0.1:%d-10.0.2.15:%d", c.proto, port, c.port), counting, c.guest)
+			s.least(c.bound, c.name, c.answers, c.ask(s, port, c.outstanding))
+		})
+	}
+}
+
+// asker makes a function that asks so many questions.
+type asker func(s *serving, port, outstanding int) func(answers int) error
+
+func askDatagrams(s *serving, port, outstanding int) func(int) error {
+	return func(answers int) error {
+		_, err := datagrams(s.ctx, port, outstanding, answers)
+		return err
+	}
+}
+
+// askStreams sends small messages to a TCP echo, each when the one before was answered, on several connections.
+func askStreams(s *serving, port, connections int) func(int) error {
+	all := make(chan net.Conn, connections)
+	for range connections {
+		c := s.dial(port)
+		s.t.Cleanup(func() { c.Close() })
+		all <- c
+	}
+	return func(answers int) error {
+		return together(connections, func() error {
+			c := <-all
+			defer func() { all <- c }()
+			return exchange(c, answers/connections)
+		})
+	}
+}
+
+func exchange(c net.Conn, times int) error {
+	question, answer := make([]byte, 64), make([]byte, 64)
+	for range times {
+		if _, err := c.Write(question); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c, answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dial connects to an echo that may not listen yet: QEMU takes the connection in any case, and ends it when nobody does.
+func (s *serving) dial(port int) net.Conn {
+	s.t.Helper()
+	for {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+			if err = exchange(c, 1); err == nil {
+				_ = c.SetDeadline(time.Time{})
+				return c
+			}
+			c.Close()
+		}
+		select {
+		case <-s.ctx.Done():
+			s.t.Fatalf("connecting: %v\n%s", err, s.said())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// askPages fetches a page again and again on several connections. They are made one after the other: what QEMU's user network listens
+// with has a backlog of one.
+func askPages(s *serving, port, connections int) func(int) error {
+	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
+	all := make(chan *http.Client, connections)
+	for range connections {
+		client := &http.Client{Transport: &http.Transport{}}
+		if err := awaitPage(s.ctx, client, url); err != nil {
+			s.t.Fatalf("the first page: %v\n%s", err, s.said())
+		}
+		all <- client
+	}
+	return func(answers int) error {
+		return together(connections, func() error {
+			client := <-all
+			defer func() { all <- client }()
+			for range answers / connections {
+				if err := getPage(s.ctx, client, url); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// together runs a function several times at once, and returns one of the errors.
+func together(n int, f func() error) error {
+	errs := make(chan error, n)
+	for range n {
+		go func() { errs <- f() }()
+	}
+	var err error
+	for range n {
+		err = errors.Join(err, <-errs)
+	}
+	return err
 }

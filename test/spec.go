@@ -13,6 +13,7 @@ type promise struct {
 var spec = struct {
 	startToMain, bootToRoot, exitsDedicated, nullCall, sharedCall, computeLoss, sharedLoss, runtimeLoss, idleMemory promise
 	echoExits, echoAllocations, echoPolling, echoPollingOne, echoWhole, echoWholeOne                                promise
+	socketUDP, socketUDPOne, socketTCP, socketTCPOne, socketHTTP, socketHTTPOne                                     promise
 }{
 	startToMain:     promise{"from a container's first instruction to main", "instructions", 1_000_000},
 	bootToRoot:      promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
@@ -29,6 +30,12 @@ var spec = struct {
 	echoPollingOne:  promise{"the same, 1 outstanding", "instructions", 1000},
 	echoWhole:       promise{"a datagram answered natively, with interrupts, 32 outstanding, everything that the machine does meanwhile included", "instructions", 1000},
 	echoWholeOne:    promise{"the same, 1 outstanding: an interrupt for each datagram", "instructions", 20000},
+	socketUDP:       promise{"a datagram answered by an unchanged program (net.ListenUDP), 32 outstanding, everything that the machine does meanwhile included", "instructions", 6500},
+	socketUDPOne:    promise{"the same, 1 outstanding", "instructions", 12000},
+	socketTCP:       promise{"64 bytes answered over TCP by an unchanged program (net.Listen), 32 connections", "instructions", 10500},
+	socketTCPOne:    promise{"the same, 1 connection", "instructions", 14000},
+	socketHTTP:      promise{"a page of an unchanged net/http server, 32 connections", "instructions", 55000},
+	socketHTTPOne:   promise{"the same, 1 connection", "instructions", 58000},
 }
 
 // hold fails the test when a count breaks the promise, and says in any case how it was kept.

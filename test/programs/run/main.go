@@ -35,7 +35,6 @@ var deeds = map[string]func(){
 	"files":       files,
 	"system":      system,
 	"profile":     profile,
-	"datagrams":   datagrams,
 }
 
 func main() {
