@@ -36,7 +36,7 @@ func (f *functions) launch(cfg container.Config) (*container.Container, error) {
 		}
 		list := f.free(own)
 		if len(list) == 0 {
-			return nil, f.none()
+			return nil, f.none(own)
 		}
 		for _, d := range list {
 			cfg.Devices = []abi.DeviceGrant{d}
@@ -68,9 +68,9 @@ func (f *functions) free(own []abi.DeviceGrant) []abi.DeviceGrant {
 	return list
 }
 
-// none says why no function is free.
-func (f *functions) none() error {
-	if len(f.holders) == 0 {
+// none says why no function is free: who has them all, root included, which has one of its own when the machine is managed.
+func (f *functions) none(own []abi.DeviceGrant) error {
+	if len(own) == 0 && len(f.holders) == 0 {
 		return errors.New("the machine has no network functions: \"nom boot --nic\" makes one that has")
 	}
 	var names []string
@@ -78,5 +78,10 @@ func (f *functions) none() error {
 		names = append(names, name)
 	}
 	slices.Sort(names)
+	for _, d := range own {
+		if d.Kind == abi.DeviceIGBVF && d.BAR.Addr != 0 {
+			names = append(names, "the machine's management API")
+		}
+	}
 	return fmt.Errorf("no network function is free: the machine's %d are held by %s", len(names), strings.Join(names, ", "))
 }

@@ -17,7 +17,7 @@ func TestFunctions(t *testing.T) {
 		}
 		return list
 	}
-	if err := f.none(); !strings.Contains(err.Error(), "the machine has no network functions") {
+	if err := f.none(nil); !strings.Contains(err.Error(), "the machine has no network functions") {
 		t.Error(err)
 	}
 	for _, c := range []struct {
@@ -29,7 +29,11 @@ func TestFunctions(t *testing.T) {
 			t.Errorf("after function %d was given: %v, want %v", c.give, got, c.next)
 		}
 	}
-	if err := f.none(); err.Error() != "no network function is free: the machine's 3 are held by a, c, d" {
+	if err := f.none(nil); err.Error() != "no network function is free: the machine's 3 are held by a, c, d" {
+		t.Error(err)
+	}
+	own = []abi.DeviceGrant{{Kind: 99, Index: 1}, {Kind: abi.DeviceIGBVF, Index: 4, BAR: abi.Range{Addr: 1 << 30, Size: 1 << 14}}}
+	if err := f.none(own); err.Error() != "no network function is free: the machine's 4 are held by a, c, d, the machine's management API" {
 		t.Error(err)
 	}
 }

@@ -76,6 +76,16 @@ func (s *serving) answered(err error) {
 // counts.
 func (s *serving) instructions() uint64 {
 	s.t.Helper()
+	var answer struct{ Icount uint64 }
+	if err := json.Unmarshal(s.monitor(`{"execute":"query-replay"}`), &answer); err != nil || answer.Icount == 0 {
+		s.t.Fatalf("QEMU does not say how many instructions it executed: %v", err)
+	}
+	return answer.Icount
+}
+
+// monitor gives QEMU a command and returns what it answers.
+func (s *serving) monitor(command string) json.RawMessage {
+	s.t.Helper()
 	c, err := net.Dial("unix", s.dir+"/qmp.sock")
 	if err != nil {
 		s.t.Fatal(err)
@@ -84,22 +94,20 @@ func (s *serving) instructions() uint64 {
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	answers := json.NewDecoder(bufio.NewReader(c))
 	var answer struct {
-		QMP    json.RawMessage
-		Return struct{ Icount uint64 }
+		QMP, Return, Error, Event json.RawMessage
 	}
 	if err := answers.Decode(&answer); err != nil { // the greeting
 		s.t.Fatal(err)
 	}
-	for _, command := range []string{"qmp_capabilities", "query-replay"} {
-		fmt.Fprintf(c, "{\"execute\":%q}\n", command)
-		if err := answers.Decode(&answer); err != nil {
-			s.t.Fatal(err)
+	for _, command := range []string{`{"execute":"qmp_capabilities"}`, command} {
+		fmt.Fprintln(c, command)
+		for answer.Return = nil; answer.Return == nil; { // events may come before it
+			if err := answers.Decode(&answer); err != nil || answer.Error != nil {
+				s.t.Fatalf("QEMU answers %s with %s, %v", command, answer.Error, err)
+			}
 		}
 	}
-	if answer.Return.Icount == 0 {
-		s.t.Fatal("QEMU does not say how many instructions it executed")
-	}
-	return answer.Return.Icount
+	return answer.Return
 }
 
 // datagrams asks an echo server until it answered n times or ctx is done, with so many questions on the way at a time. When nothing

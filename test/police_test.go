@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -93,4 +94,24 @@ func TestRates(t *testing.T) {
 	if err != nil || strings.Contains(string(log), "bug in the nonkernel") || strings.Contains(string(log), "was reset too often") {
 		t.Errorf("the machine's log: %v\n%s", err, log)
 	}
+}
+
+// TestRunExhausted: who runs one container more than there are network functions learns who has them. One that goes makes place.
+func TestRunExhausted(t *testing.T) {
+	b := newBackground(t)
+	start := func(name string) []string {
+		return []string{"run", "-d", "--name", name, "-m", "64Mi", "--network", "./apps/web"}
+	}
+	for i := range 6 { // the machine has seven, and one is its own
+		name := fmt.Sprint("w", i)
+		b.want([]string{name + "\n"}, start(name)...)
+	}
+	const said = "no network function is free: the machine's 7 are held by w0, w1, w2, w3, w4, w5, the machine's management API"
+	cmd := exec.CommandContext(b.ctx, b.nom, start("late")...)
+	cmd.Dir, cmd.Env = tree, b.env()
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), said) {
+		t.Errorf("the seventh: %v\n%s", err, out)
+	}
+	b.want([]string{"w3"}, "rm", "-f", "w3")
+	b.want([]string{"late\n"}, start("late")...)
 }

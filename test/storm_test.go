@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -64,7 +65,20 @@ func TestStorms(t *testing.T) {
 	pages := func() error { return browse(ctx, url, 2, 50) }
 	datagrams := func() error { return w.ask(ctx, answers, 50) }
 	r := rand.New(rand.NewPCG(5, 6))
-	var err error
+	client := http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+	err := awaitPage(ctx, &client, url)
+	first := ""
+	if err == nil {
+		first, err = pageOf(ctx, &client, url)
+	}
+	open := func() error { // this connection stays
+		for range 50 {
+			if p, err := pageOf(ctx, &client, url); err != nil || p != first {
+				return fmt.Errorf("got %q, %w, on the connection that said %q", p, err, first)
+			}
+		}
+		return nil
+	}
 	for _, s := range []struct {
 		name  string
 		frame func() []byte
@@ -77,9 +91,13 @@ func TestStorms(t *testing.T) {
 		{"datagrams at the web server, datagrams", small(webMAC, webIP, 9), datagrams},
 		{"datagrams at the web server, pages", small(webMAC, webIP, 9), pages},
 		{"datagrams at the echo, pages", small(echoMAC, echoIP, 7), pages},
+		{"SYNs at the web server, an open connection", func() []byte { return syn(r) }, open},
 		{"calm again, pages", nil, pages},
 		{"calm again, datagrams", nil, datagrams},
 	} {
+		if err != nil {
+			break
+		}
 		stop := w.storm(s.frame)
 		start, before := time.Now(), back.Load()
 		for err = s.check(); err == nil && s.frame != nil && time.Since(start) < stormTime(); err = s.check() {
@@ -183,12 +201,7 @@ func ipv4(to uint32, protocol byte, payload []byte) []byte {
 	binary.BigEndian.PutUint16(b[2:], uint16(20+len(payload)))
 	binary.BigEndian.PutUint32(b[12:], strangerIP)
 	binary.BigEndian.PutUint32(b[16:], to)
-	sum := uint32(0)
-	for i := 0; i < 20; i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(b[i:]))
-	}
-	sum = sum&0xffff + sum>>16
-	binary.BigEndian.PutUint16(b[10:], ^uint16(sum+sum>>16))
+	binary.BigEndian.PutUint16(b[10:], ^sum16(b))
 	return append(b, payload...)
 }
 
@@ -197,6 +210,32 @@ func small(mac []byte, ip uint32, port uint16) func() []byte {
 	datagram := []byte{0x30, 0x39, byte(port >> 8), byte(port), 0, 9, 0, 0, 'x'}
 	frame := ethernet(mac, 0x0800, ipv4(ip, 17, datagram))
 	return func() []byte { return frame }
+}
+
+// syn asks the web server for a connection, in the name of somebody beyond the gateway who does not exist.
+func syn(r *rand.Rand) []byte {
+	segment := binary.BigEndian.AppendUint16(nil, uint16(r.Uint32N(60000)+1024))
+	segment = binary.BigEndian.AppendUint16(segment, 8080)
+	segment = binary.BigEndian.AppendUint32(segment, r.Uint32())
+	segment = append(segment, 0, 0, 0, 0, 5<<4, 2, 0xff, 0xff, 0, 0, 0, 0)
+	packet := ipv4(webIP, 6, segment)
+	from := uint32(0xc6120000) | r.Uint32N(1<<16) // 198.18.0.0/16
+	binary.BigEndian.PutUint32(packet[12:], from)
+	packet[10], packet[11] = 0, 0
+	binary.BigEndian.PutUint16(packet[10:], ^sum16(packet[:20]))
+	pseudo := append(append([]byte{}, packet[12:20]...), 0, 6, 0, byte(len(segment)))
+	binary.BigEndian.PutUint16(packet[36:], ^sum16(append(pseudo, packet[20:]...)))
+	return ethernet(webMAC, 0x0800, packet)
+}
+
+// sum16 is the sum of RFC 1071 over an even number of bytes.
+func sum16(b []byte) uint16 {
+	sum := uint32(0)
+	for i := 0; i < len(b); i += 2 {
+		sum += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	sum = sum&0xffff + sum>>16
+	return uint16(sum + sum>>16)
 }
 
 // malformed makes a frame that is nearly right, or not at all.
