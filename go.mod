@@ -3,6 +3,7 @@ module nom.dev/nom
 go 1.26.3
 
 require (
+	github.com/google/pprof v0.0.0-20261105003125-4bf881d7fb0b
 	github.com/spf13/pflag v1.0.10
 	golang.org/x/arch v0.32.0
 	gvisor.dev/gvisor v0.0.0-20260905035102-160fafc42237

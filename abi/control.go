@@ -33,10 +33,23 @@ const (
 	// ControlRead reads the program's memory: read(address, bytes), at most ControlData. Data ends where what the program
 	// may read ends. What it has mapped and not touched yet is zero.
 	ControlRead
+	// ControlProfile samples what the program executes: profile(a second), at most ControlRate; 0 ends it. EINVAL, ENOMEM.
+	ControlProfile
+	// ControlSamples takes samples out of the buffer: samples(). Data is uint64s: how many were lost since the last call, then
+	// for each sample how many words it has and the words: the address that was interrupted, what lay on top of the stack (that
+	// is where a function without a frame returns to; 0 = not there), and where those beneath return to, by the frame pointers,
+	// innermost first. No more than fit. EINVAL when none are taken.
+	ControlSamples
 )
 
-// ControlMissing marks a call in the answer to ControlCalls.
-const ControlMissing = 1 << 63
+const (
+	// ControlMissing marks a call in the answer to ControlCalls.
+	ControlMissing = 1 << 63
+	// ControlRate is the most samples a second and vCPU.
+	ControlRate = 1000
+	// ControlDepth is the most words of a sample.
+	ControlDepth = 32
+)
 
 // ControlBit is the user event by which a parent says that there is a request in the Control.
 const ControlBit = 1 << 34

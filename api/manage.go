@@ -18,6 +18,12 @@ import "time"
 //	       delivers the signal with that number on Linux to its program; Container
 //	POST   /v1/containers/{name}/restart[?seconds=N]
 //	       ends it if it runs, as stop does, and starts it again; Container
+//	GET    /v1/containers/{name}/program     its ELF file
+//	GET    /v1/containers/{name}/syscalls    []Syscall: those that its program has made
+//	POST   /v1/containers/{name}/memory      []Range in JSON; [][]byte: the program's memory there, shorter where it has none
+//	POST   /v1/containers/{name}/profile?seconds=N&rate=N
+//	       samples what its program executes, so often a second and vCPU; uint64s in little-endian order: for each sample how many
+//	       words it has and the words, as abi.ControlSamples has them, and after the last one 0 and how many samples were lost
 //	GET    /v1/containers/{name}/wait        answers when it has ended; Container
 //	GET    /v1/containers/{name}/logs[?follow=1]
 //	       what it printed last, as Events "output", one a line; with follow until it ends, then an Event "exit"

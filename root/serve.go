@@ -65,6 +65,10 @@ func (s *server) routes() map[string]func(http.ResponseWriter, *http.Request) er
 		"GET /v1/events":                     s.events,
 		"POST /v1/events":                    s.note,
 		"GET /metrics":                       s.metrics,
+		"GET /v1/containers/{name}/program":  s.program,
+		"GET /v1/containers/{name}/syscalls": s.syscalls,
+		"POST /v1/containers/{name}/memory":  s.memory,
+		"POST /v1/containers/{name}/profile": s.profile,
 	}
 }
 

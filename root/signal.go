@@ -20,6 +20,9 @@ const (
 // controlled is what a process can be asked to do while it runs.
 type controlled interface {
 	Signal(ctx context.Context, sig int) error
+	Syscalls(ctx context.Context) ([]container.Syscall, error)
+	ReadMemory(ctx context.Context, address uint64, buf []byte) (int, error)
+	Profile(ctx context.Context, rate int, handle func(stack []uint64) error) (lost uint64, err error)
 }
 
 // runningOf is the process of w, which must run.
@@ -48,7 +51,7 @@ func asked(err error) error {
 	switch {
 	case errors.Is(err, container.ErrSilent), errors.Is(err, container.ErrNonsense):
 		return &failure{http.StatusGatewayTimeout, err}
-	case errors.Is(err, container.ErrEnded):
+	case errors.Is(err, container.ErrEnded), errors.Is(err, container.ErrProfiled):
 		return &failure{http.StatusConflict, err}
 	}
 	return err

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"net/http"
 	"testing"
 	"time"
@@ -24,6 +26,28 @@ func (p *fakeProcess) Signal(ctx context.Context, sig int) error {
 	}
 	p.finish(abi.Status{State: abi.StateEnded, End: abi.EndExit, Code: uint32(128 + sig)})
 	return nil
+}
+
+func (p *fakeProcess) Syscalls(ctx context.Context) ([]container.Syscall, error) {
+	return []container.Syscall{{Number: 1, Count: 7}, {Number: 435, Count: 1, Missing: true}}, nil
+}
+
+// ReadMemory finds an address at each address, from 0x1000 to 0x2000.
+func (p *fakeProcess) ReadMemory(ctx context.Context, address uint64, buf []byte) (int, error) {
+	n := 0
+	for ; n+8 <= len(buf) && address >= 0x1000 && address < 0x2000; n += 8 {
+		binary.LittleEndian.PutUint64(buf[n:], address)
+		address += 8
+	}
+	return n, nil
+}
+
+// Profile has three samples.
+func (p *fakeProcess) Profile(ctx context.Context, rate int, handle func([]uint64) error) (uint64, error) {
+	if p.name == "silent" {
+		return 0, container.ErrSilent
+	}
+	return 5, errors.Join(handle([]uint64{1}), handle([]uint64{2, 3}), handle([]uint64{4}))
 }
 
 func TestStop(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,7 +43,7 @@ func (b *background) await(word string, args ...string) {
 	}
 }
 
-// TestControl: signals reach unchanged programs.
+// TestControl: signals reach unchanged programs, and one can look into them.
 func TestControl(t *testing.T) {
 	b := newBackground(t)
 	const signals = "./test/programs/signals"
@@ -72,6 +73,46 @@ func TestControl(t *testing.T) {
 	b.want([]string{"137\n"}, "wait", "stubborn")
 
 	b.interrupt(signals)
+	b.lookInto("./test/programs/busy")
+}
+
+// lookInto looks into a program with everything that nom debug has.
+func (b *background) lookInto(folder string) {
+	b.t.Helper()
+	b.want(nil, "run", "-d", "--name", "busy", "--vcpus", "2", folder)
+	b.await("ready: function not implemented", "logs", "busy")
+	b.want([]string{" memfd_create ", "not there: answered with ENOSYS", " write "}, "debug", "busy", "--syscall-summary")
+	b.await("\nmain.park(...)\n", "debug", "busy", "--goroutines")
+	b.want([]string{
+		"goroutine 1 [run", // running or runnable: it shares its processor with whom it does not know
+		"[chan receive]:\nmain.park(...)\n\t", "/test/programs/busy/main.go:20 +", "created by main.main in goroutine 1\n",
+	}, "debug", "busy", "--goroutines")
+
+	dir := b.t.TempDir()
+	cpu, heap := filepath.Join(dir, "cpu"), filepath.Join(dir, "heap")
+	b.want(nil, "debug", "busy", "--pprof", "cpu", "--seconds", "3", "-o", cpu)
+	if out := b.top(cpu); !strings.Contains(out, "Type: cpu") || !strings.Contains(out, "main.work") || !strings.Contains(out, "main.main") {
+		b.t.Error("the cpu profile has not main.work, called by main.main")
+	}
+	b.want(nil, "debug", "busy", "--pprof", "heap", "-o", heap)
+	if out := b.top(heap); !strings.Contains(out, "Type: inuse_space") || !strings.Contains(out, "main.keep") {
+		b.t.Error("the heap profile has not main.keep")
+	}
+	b.want(nil, "kill", "busy")
+	if _, code := b.run("debug", "busy", "--goroutines"); code != 125 {
+		b.t.Errorf("looking into one that has ended: code %d, want 125", code)
+	}
+}
+
+// top is what Go's pprof makes of a profile.
+func (b *background) top(file string) string {
+	b.t.Helper()
+	out, err := exec.CommandContext(b.ctx, "go", "tool", "pprof", "-top", file).CombinedOutput()
+	b.t.Logf("go tool pprof -top: %v\n%s", err, out)
+	if err != nil {
+		b.t.Error(err)
+	}
+	return string(out)
 }
 
 // interrupt presses ^C while nom follows a program, which hears it as SIGTERM.

@@ -45,6 +45,8 @@ type Container struct {
 	last   abi.Status // valid after done
 	err    error      // likewise: why last is not known
 	closed atomic.Bool
+
+	profiled atomic.Bool // somebody does
 }
 
 // Create makes a container in which nothing lies yet. Its pages come out of what the caller was granted.

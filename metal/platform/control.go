@@ -36,6 +36,10 @@ func control(command uint32, args *[3]uint64, data *[abi.ControlData]byte) (size
 		return countCalls(args[0], data), 0
 	case abi.ControlRead:
 		return readProgram(args[0], min(args[1], abi.ControlData), data), 0
+	case abi.ControlProfile:
+		return 0, startProfile(args[0])
+	case abi.ControlSamples:
+		return takeSamples(data)
 	}
 	return 0, errno(eNOSYS)
 }

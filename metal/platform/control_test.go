@@ -165,3 +165,103 @@ func TestControlRead(t *testing.T) {
 		}
 	}
 }
+
+// A profile follows frame pointers, whatever they are, and gives whole samples.
+func TestControlProfile(t *testing.T) {
+	fakeMachine(t, 256, nil)
+	fakeThreads(t)
+	vmas = vmaTable{}
+	const base = 0x10_0000_0000
+	vmas.insert(base, base+2*pageSize, protRead|protWrite)
+	stack := pool.frame()
+	if !mapPage(base, stack, pteW) {
+		t.Fatal("no page tables")
+	}
+	put := func(at, up, pc uint64) { store64(direct(stack)+at, up); store64(direct(stack)+at+8, pc) }
+	put(0x100, base+0x200, 0x401001)
+	put(0x200, base+0x300, 0x401002)
+	put(0x300, 0, 0x401003)
+	put(0x400, base+0x500, 0x401004) // a circle
+	put(0x500, base+0x400, 0x401005)
+	put(0x600, base+0x600, 0x401006) // itself
+
+	free := pool.nfree
+	c := new(abi.Control)
+	if _, result := request(t, c, abi.ControlSamples); result != -eINVAL {
+		t.Errorf("samples of no profile: got %d", result)
+	}
+	if _, result := request(t, c, abi.ControlProfile, abi.ControlRate+1); result != -eINVAL {
+		t.Errorf("a rate that is too high: got %d", result)
+	}
+	if _, result := request(t, c, abi.ControlProfile, 100); result != 0 {
+		t.Fatalf("starting: got %d", result)
+	}
+	me := &cpus[0]
+	take := func(bp uint64) []uint64 {
+		t.Helper()
+		me.sampleAt = 0
+		me.sample(&frame{FS: 0x402000, IP: 0x401000, SP: base + 0x108, BP: bp})
+		data, result := request(t, c, abi.ControlSamples)
+		if result != 0 || len(data) < 16 || len(data)%8 != 0 {
+			t.Fatalf("got %d with %d bytes", result, len(data))
+		}
+		words := make([]uint64, len(data)/8)
+		for i := range words {
+			words[i] = binary.LittleEndian.Uint64(data[i*8:])
+		}
+		if words[0] != 0 || words[1] != uint64(len(words)-2) || words[2] != 0x401000 || words[3] != 0x401001 {
+			t.Fatalf("got %#x", words)
+		}
+		return words[3:]
+	}
+	for _, tt := range []struct {
+		bp    uint64
+		depth int
+	}{
+		{base + 0x100, 4}, {base + 0x300, 2}, {base + 0x400, abi.ControlDepth - 1}, {base + 0x600, 1}, {base + 0x101, 1}, {base + pageSize - 8, 1},
+		{base + pageSize, 1}, {0, 1}, {8, 1}, {never, 1}, {never - 7, 1}, {abi.DirectMap, 1}, {abi.PlatformAddr, 1}, {userEnd - 8, 1}, {1 << 62, 1},
+	} {
+		if got := take(tt.bp); len(got) != tt.depth {
+			t.Errorf("frame pointer %#x: got %#x, want %d words", tt.bp, got, tt.depth)
+		}
+	}
+
+	// Many samples: what finds no room is counted, and none is divided.
+	for range 2000 {
+		me.sampleAt = 0
+		me.sample(&frame{FS: 0x402000, IP: 0x401000, BP: base + 0x400})
+	}
+	taken, lost := uint64(0), uint64(0)
+	for {
+		data, _ := request(t, c, abi.ControlSamples)
+		lost += binary.LittleEndian.Uint64(data)
+		if len(data) == 8 {
+			break
+		}
+		if (len(data)-8)%(8*(abi.ControlDepth+1)) != 0 {
+			t.Fatalf("an answer of %d bytes has a part of a sample", len(data))
+		}
+		taken += uint64(len(data)-8) / (8 * (abi.ControlDepth + 1))
+	}
+	if taken+lost != 2000 || taken < 400 || lost == 0 {
+		t.Errorf("got %d samples, %d lost, of 2000", taken, lost)
+	}
+
+	me.sampleAt = me.busyUntil(nanotime()) + samples.period
+	before := samples.head
+	me.sample(&frame{FS: 0x402000, IP: 0x401000}) // not yet
+	me.sampleAt = 0
+	me.sample(&frame{FS: addressOf(&kernelTLS[1]), IP: 0x70001000}) // the platform's own
+	me.sampleAt = 0
+	me.current.program = programCompanion
+	me.sample(&frame{FS: 0x402000, IP: 0x60001000})
+	if samples.head != before {
+		t.Error("something was sampled that is not to be")
+	}
+	if _, result := request(t, c, abi.ControlProfile, 0); result != 0 || pool.nfree != free {
+		t.Errorf("ending: got %d, %d free frames, want %d", result, pool.nfree, free)
+	}
+	if me.sampleDue() != never {
+		t.Error("the timer still runs for samples")
+	}
+}

@@ -22,6 +22,8 @@ type cpuState struct {
 	sleep   sleepList
 	timer   uint64 // nanotime the local timer is armed for; never = not armed
 
+	sampleAt uint64 // of busy time: see samples
+
 	kicked  uint32 // somebody wants this CPU's runner to look up: see kick
 	inWorld uint32 // worldShared or worldDirect while a guest runs here
 	waiter  *thread

@@ -164,7 +164,7 @@ func (c *cpuState) armTimer() {
 			d = q
 		}
 	}
-	d = min(d, c.profileDue())
+	d = min(d, c.profileDue(), c.sampleDue())
 	if d == never || c.timer <= d {
 		return
 	}

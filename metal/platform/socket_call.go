@@ -239,7 +239,7 @@ type msghdr struct {
 
 const msghdrSize = 56
 
-// transferMessage is sendmsg(2) and recvmsg(2). Control messages are neither sent nor received.
+// transferMessage is sendmsg(2) and recvmsg(2).
 func (s *socket) transferMessage(i, p, flags uint64, write bool) uint64 {
 	if !userRange(p, msghdrSize, !write) {
 		return errno(eFAULT)
@@ -251,14 +251,20 @@ func (s *socket) transferMessage(i, p, flags uint64, write bool) uint64 {
 		return errno(eMSGSIZE)
 	case int32(m.nameSize) < 0:
 		return errno(eINVAL)
-	case write && h.controlSz != 0:
-		return errno(eINVAL)
 	case m.name == 0 || write && m.nameSize == 0:
 		m.name, m.nameSize = 0, 0
 	}
+	if write {
+		if e := s.fetchControl(h, &m); e != 0 {
+			return errno(e)
+		}
+	}
 	r := s.transfer(i, &m, write)
 	if !write && int64(r) >= 0 && userRange(p, msghdrSize, true) {
-		h.nameSize, h.controlSz, h.flags = uint32(m.nameSize), 0, m.result
+		if e := s.putControl(h, &m); e != 0 {
+			return errno(e)
+		}
+		h.nameSize, h.flags = uint32(m.nameSize), m.result
 	}
 	return r
 }

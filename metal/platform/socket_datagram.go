@@ -67,6 +67,9 @@ func (s *socket) sendDatagram(i uint64, m *message) uint64 {
 		return errno(e)
 	}
 	from := s.local
+	if !m.local.isAny() {
+		from = m.local
+	}
 	if from.isAny() {
 		from = sourceFor(to)
 	}
@@ -166,6 +169,12 @@ func (s *socket) receiveDatagram(i uint64, m *message) uint64 {
 	from := ip{load64(a), load64(a + 8)}
 	port := uint16(load32(a + 16))
 	n := uint64(load32(a+16) >> 16)
+	if s.options&optPacketInfo != 0 {
+		m.local = s.local
+		if m.local.isAny() { // what it was sent to is not kept; this is the one of ours that the sender reaches
+			m.local = sourceFor(from)
+		}
+	}
 	want := min(n, m.size())
 	done := s.scatter(m, 0, want, datagramHead)
 	if m.flags&msgPeek == 0 {

@@ -21,6 +21,7 @@ type message struct {
 
 	name, nameSize uint64 // where an address is, or goes to: 0 is nowhere
 	result         uint32 // msg_flags
+	local          ip     // of a datagram: our address, if it is to be told
 }
 
 func (m *message) part(i uint64) (p, n uint64) {

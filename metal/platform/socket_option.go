@@ -82,6 +82,9 @@ const (
 	soSndBuf     = levelSocket<<8 | 7
 	soRcvBuf     = levelSocket<<8 | 8
 	soLinger     = levelSocket<<8 | 13
+	soRcvTimeo   = levelSocket<<8 | 20
+	soSndTimeo   = levelSocket<<8 | 21
+	tcpInfo      = levelTCP<<8 | 11
 	soAcceptConn = levelSocket<<8 | 30
 	soProtocol   = levelSocket<<8 | 38
 	soDomain     = levelSocket<<8 | 39
@@ -122,6 +125,11 @@ func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 	switch option := level<<8 | name; option {
 	case soSndBuf, soRcvBuf:
 		return 0
+	case soRcvTimeo, soSndTimeo: // there are no such timeouts
+		if n < 16 || !userRange(p, 16, false) || load64(p)|load64(p+8) != 0 {
+			return errno(eINVAL)
+		}
+		return 0
 	case soLinger:
 		if n < 8 {
 			return errno(eINVAL)
@@ -159,6 +167,9 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 	}
 	if !s.hasLevel(level) || name > 255 {
 		return errno(eNOPROTOOPT)
+	}
+	if option := level<<8 | name; option == tcpInfo || option == soRcvTimeo || option == soSndTimeo {
+		return s.getStructure(option, n, p, lenp)
 	}
 	v, second := uint32(0), uint32(0)
 	size := uint64(4)
@@ -198,6 +209,45 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 		return errno(eNOPROTOOPT)
 	}
 	return putOption(uint64(v)|uint64(second)<<32, min(n, size), p, lenp)
+}
+
+// tcpInfoSize is that of struct tcp_info up to what Linux 4.20 had.
+const tcpInfoSize = 232
+
+// getStructure gives an option that is more than a number: of struct tcp_info the state only, of a timeout that there is none.
+func (s *socket) getStructure(option, n, p, lenp uint64) uint64 {
+	size := uint64(16)
+	if option == tcpInfo {
+		size = tcpInfoSize
+	}
+	n = min(n, size)
+	if !userRange(p, n, true) {
+		return errno(eFAULT)
+	}
+	clear(bytesAt(p, n))
+	if option == tcpInfo && n != 0 {
+		*at[byte](p) = s.tcpState()
+	}
+	store32(lenp, uint32(n))
+	return 0
+}
+
+// tcpState is the number by which TCP_INFO names the state of a connection.
+func (s *socket) tcpState() byte {
+	const established, sent, finWait2, closed, closeWait, listen = 1, 2, 5, 7, 8, 10
+	switch {
+	case s.state == sockListening:
+		return listen
+	case s.state == sockConnecting:
+		return sent
+	case s.state != sockConnected || s.shut&(shutIn|shutOut) == shutIn|shutOut:
+		return closed
+	case s.shut&shutIn != 0:
+		return closeWait
+	case s.shut&shutOut != 0:
+		return finWait2
+	}
+	return established
 }
 
 func putOption(v, n, p, lenp uint64) uint64 {

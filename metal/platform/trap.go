@@ -35,6 +35,7 @@ func trap(f *frame, area uint64) {
 	switch f.Trap {
 	case vecTimer:
 		endOfInterrupt()
+		c.sample(f)
 		kernelLock.lock()
 		c.timer = never
 		stats.ticks++

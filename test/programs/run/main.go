@@ -35,6 +35,7 @@ var deeds = map[string]func(){
 	"files":       files,
 	"system":      system,
 	"profile":     profile,
+	"datagrams":   datagrams,
 }
 
 func main() {
