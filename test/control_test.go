@@ -24,7 +24,10 @@ func newBackground(t *testing.T) *background {
 	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	t.Cleanup(cancel)
 	b := &background{t, program(t, "cmd/nom"), home, ctx}
-	t.Cleanup(func() { b.run("machine", "stop") })
+	t.Cleanup(func() {
+		b.ctx = context.WithoutCancel(ctx) // also when the time was up
+		b.run("machine", "stop")
+	})
 	return b
 }
 

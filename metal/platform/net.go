@@ -82,6 +82,9 @@ func initNet(b *abi.BootPage) {
 	}
 	net.up, net.deadline = true, 0 // the timer looks after the function from now on
 	prepareFiles()
+	if !preparePorts() { // somebody may knock before the program has made a socket
+		fatal("no memory for the table of ports")
+	}
 	announce()
 	initIPv6(nanotime())
 }

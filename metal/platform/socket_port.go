@@ -100,6 +100,9 @@ func (s *socket) choosePort(i uint32) bool {
 
 // findReceiver is the socket that gets what is sent to an address: a listener, or a UDP socket. 0: nobody.
 func findReceiver(kind uint8, to ip, port uint16, from ip, fromPort uint16) uint32 {
+	if portHeads == 0 { // nobody has made a socket
+		return 0
+	}
 	best, score := uint32(0), 0
 	for n := *chainOf(port); n != 0; n = socketAt(uint64(n)).portNext {
 		o := socketAt(uint64(n))
