@@ -171,6 +171,20 @@ func TestPortUnreachable(t *testing.T) {
 	w.ended()
 }
 
+// TestBeforeSockets: who knocks before the program has made a socket, so that there is no table of ports, is refused.
+func TestBeforeSockets(t *testing.T) {
+	w := newWire(t, 2048)
+	portHeads = 0
+	w.give(tcpFrame(peerIP, inet.Segment{From: 5000, To: localPort, Seq: 1, Flags: inet.SYN, Window: 0xffff}, nil))
+	if p := w.only(); p.seg.Flags != inet.RST|inet.ACK || p.seg.Ack != 2 {
+		t.Errorf("a SYN is answered by %+v, want a reset", p.seg)
+	}
+	w.give(udpFrame(peerIP, 5000, localPort, []byte("question")))
+	if p := w.only(); p.Payload[0] != icmpUnreachable {
+		t.Errorf("a datagram is answered by % x, want that its port is closed", p.Payload)
+	}
+}
+
 func TestNeighbours(t *testing.T) {
 	w := newWire(t, 2048)
 	fd := udpSocket(t, localPort)
