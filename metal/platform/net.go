@@ -36,7 +36,6 @@ var net struct {
 	key     inet.Key
 
 	deadline uint64 // nanotime of the next time-out, or never
-	polledAt uint64 // safety: see netTimer
 	checkAt  uint64
 }
 

@@ -26,17 +26,16 @@ const (
 )
 
 var nic struct {
-	regs     uint64 // address of the registers
-	memory   uint64 // physical address of rings and buffers
-	device   uint64
-	head     uint8 // the receive slot that comes next
-	given    uint8 // what RDT was written with
-	tail     uint8 // the transmit slot that comes next
-	sent     uint8 // what TDT was written with
-	room     uint8
-	skip     bool // in the middle of a frame that did not fit a buffer
-	contexts bool
-	nudgeAt  uint64 // when to look whether the device has transmitted what it was told of; 0 = it had
+	regs    uint64 // address of the registers
+	memory  uint64 // physical address of rings and buffers
+	device  uint64
+	head    uint8 // the receive slot that comes next
+	given   uint8 // what RDT was written with
+	tail    uint8 // the transmit slot that comes next
+	sent    uint8 // what TDT was written with
+	room    uint8
+	skip    bool   // in the middle of a frame that did not fit a buffer
+	nudgeAt uint64 // when to look whether the device has transmitted what it was told of; 0 = it had
 
 	received, transmitted, rxBytes, txBytes, dropped, full, resets uint64
 }
