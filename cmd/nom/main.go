@@ -115,6 +115,7 @@ func signalContext() (context.Context, func()) {
 	signal.Notify(ch, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	go func() {
 		if sig, ok := <-ch; ok {
+			signal.Ignore(syscall.SIGPIPE) // what is still printed must not end nom before it has cleaned up
 			signal.Stop(ch)
 			cancel(signalError{sig.(syscall.Signal)})
 		}

@@ -123,6 +123,8 @@ func forwardSignals(ctx context.Context, c *api.Client, name string) (stop func(
 			}
 			var err error
 			switch {
+			case n > 0 && sig == syscall.SIGPIPE: // each line that nobody reads raises one
+				continue
 			case n > 0:
 				signal.Stop(ch) // the third ends nom, if the machine does not answer
 				_, err = c.Kill(ctx, name)
