@@ -60,6 +60,7 @@ func TestStorms(t *testing.T) {
 	go func() {
 		_, err := machine.Run(ctx, config, o.handle)
 		ended <- err
+		cancel() // nobody answers any more
 	}()
 	url := fmt.Sprintf("http://127.0.0.1:%d/", webPort)
 	pages := func() error { return browse(ctx, url, 2, 50) }
