@@ -95,6 +95,12 @@ func (w *socketTwin) socket() pair {
 		w.t.Fatalf("socket: %s", result(r[0]))
 	}
 	w.open = append(w.open, r)
+	for side := range 2 {
+		store32(buffer(side), 1)
+	}
+	w.same("TCP_NODELAY", sysSetsockopt, func(side int) []uint64 { // or else Linux keeps a small segment until the one before is acknowledged
+		return []uint64{r[side], levelTCP, 1, buffer(side), 4}
+	})
 	return r
 }
 
@@ -172,7 +178,7 @@ func (w *socketTwin) checkEvents() {
 		return nil
 	}
 	got, want := get(0), get(1)
-	for range 20 { // Linux may be a little late
+	for range 300 { // Linux may be late: by the time of a delayed acknowledgement, say
 		if different(got, want) == nil {
 			return
 		}
