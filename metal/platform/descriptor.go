@@ -394,9 +394,7 @@ func epollWait(poller, events, most uint64, timeout int64) uint64 {
 				return n
 			}
 		}
-		pollWaiters++
 		timedOut, interrupted := block(waitPoll, poller, deadline)
-		pollWaiters--
 		if interrupted {
 			return errno(eINTR)
 		}

@@ -56,9 +56,9 @@ type event struct{ what, arg uint64 }
 const eventTrap = 1 << 32
 
 // note remembers an event on this CPU.
-func note(what, arg uint64) {
-	c := cpu()
-	c.events[c.nevents%uint64(len(c.events))] = event{what, arg}
+func (c *cpuState) note(what, arg uint64) {
+	e := &c.events[c.nevents%uint64(len(c.events))]
+	e.what, e.arg = what, arg
 	c.nevents++
 }
 

@@ -19,18 +19,15 @@ const lowestMapping = 1 << 32
 
 // userRange tells whether n bytes at p belong to the program, by its mappings and segments.
 func userRange(p, n uint64, write bool) bool {
+	if n == 0 || cpu().known.covers(p, n, write) {
+		return true
+	}
 	end := p + n
 	switch {
-	case n == 0:
-		return true
 	case end < p || p < pageSize || end > userEnd:
 		return false
 	case p < lowestMapping && end > abi.PlatformAddr:
 		return false
-	}
-	c := cpu()
-	if c.known.covers(p, end, write) {
-		return true
 	}
 	if inSegment(p, end, write) {
 		return true
@@ -38,7 +35,7 @@ func userRange(p, n uint64, write bool) bool {
 	memLock.lock()
 	ok := mappedRange(p, end, write)
 	if ok {
-		c.known.remember(p)
+		cpu().known.remember(p)
 	}
 	memLock.unlock()
 	return ok
@@ -55,8 +52,8 @@ type knownRange struct {
 // vmaShrinks counts what takes access to memory away. Written with memLock held.
 var vmaShrinks uint64
 
-func (k *knownRange) covers(p, end uint64, write bool) bool {
-	return p >= k.lo && end <= k.hi && k.shrinks == atomic.LoadUint64(&vmaShrinks) && (k.write || !write)
+func (k *knownRange) covers(p, n uint64, write bool) bool {
+	return p >= k.lo && p < k.hi && n <= k.hi-p && k.shrinks == atomic.LoadUint64(&vmaShrinks) && (k.write || !write)
 }
 
 // remember notes the mapping of p, of which the program may read at least; memLock is held.
@@ -70,6 +67,9 @@ func (k *knownRange) remember(p uint64) {
 // userWords is userRange for the few bytes of a number or a small structure. Nearly always they lie in a page that is
 // there, or in the program's variables, and then it takes no lock.
 func userWords(p, n uint64, write bool) bool {
+	if cpu().known.covers(p, n, write) {
+		return true
+	}
 	if p-lowestMapping < userEnd-lowestMapping && (p^(p+n-1))&^(pageSize-1) == 0 && present(p, write) {
 		return true
 	}

@@ -14,6 +14,9 @@ const (
 // profileEvery is the interval of each program, in nanoseconds; 0 = none. The companion beside a program has its own.
 var profileEvery [numPrograms]uint64
 
+// profiled tells whether anybody has ever asked for samples or signals: until then no timer is looked at for them.
+var profiled bool
+
 // setitimer knows ITIMER_PROF only. The first signal comes after an interval, as every other.
 func setitimer(which, value, old uint64) uint64 {
 	if which != itimerProf {
@@ -32,6 +35,7 @@ func setitimer(which, value, old uint64) uint64 {
 		*every = min(s, longest/nanos)*nanos + us*1000
 		if *every != 0 {
 			*every = max(*every, shortestProfile)
+			profiled = true
 		}
 		restartProfiles()
 	}

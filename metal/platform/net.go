@@ -35,6 +35,9 @@ var net struct {
 	mac     uint64
 	key     inet.Key
 
+	looked bool   // since the timer came last, somebody looked into the ring who will do so again
+	clock  uint64 // nanotime when something arrived or the timer came last
+
 	deadline uint64 // nanotime of the next time-out, or never
 	checkAt  uint64
 }
@@ -115,6 +118,7 @@ func netPoll() {
 		return
 	}
 	now := nanotime()
+	net.clock = now
 	n := 0
 	for ; n < pollBatch; n++ {
 		f, ok := nicReceive()

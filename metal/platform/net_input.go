@@ -12,6 +12,13 @@ var netCount struct{ badPacket, badChecksum, foreign, fragments, noMemory, noSoc
 
 // netInput handles a frame to its end.
 func netInput(f *received, now uint64) {
+	var d plainDatagram
+	if d.parse(f) {
+		if r := d.receiver(); r != 0 {
+			deliverBytes(r, d.payload, d.address, d.from)
+			return
+		}
+	}
 	if len(f.b) < inet.EthernetLen {
 		return
 	}
@@ -99,6 +106,15 @@ func deliverBytes(i uint32, b []byte, from ip, port uint16) {
 	s := socketAt(uint64(i))
 	n := uint64(len(b))
 	if s.in.room() < datagramHead+n || s.shut&shutIn != 0 {
+		return
+	}
+	if p := s.in.place(datagramHead + n); p != 0 {
+		store64(p, from.hi)
+		store64(p+8, from.lo)
+		store32(p+16, uint32(port)|uint32(n)<<16)
+		copy(bytesAt(p+datagramHead, n), b)
+		s.in.head += datagramHead + n
+		socketEvent(i)
 		return
 	}
 	head := datagramHeader(from, port, n)

@@ -20,6 +20,7 @@ const (
 	neighbourFresh = 60_000_000_000
 	neighbourLost  = 180_000_000_000
 	askInterval    = 500_000_000
+	staleInterval  = 1_000_000_000
 	mostAsked      = 5 // then what waits is given up
 )
 
@@ -98,7 +99,7 @@ func (n *neighbour) age(now uint64) {
 	case old > neighbourLost:
 		n.mac = 0
 	case old > neighbourFresh && now-n.asked >= askInterval:
-		netWakeAt(now)
+		askAt(now)
 	}
 }
 
@@ -120,7 +121,7 @@ func (n *neighbour) ask(now uint64) {
 	}
 	n.asked = now
 	n.times++
-	netWakeAt(now + askInterval)
+	askAt(now + askInterval)
 	if !n.address.is4() {
 		solicitNeighbour(n.address, n.mac != 0, now)
 		return
@@ -132,8 +133,21 @@ func (n *neighbour) ask(now uint64) {
 	sendARP(arpRequest, to, 0, n.address)
 }
 
+// staleAt is when the timer looks at all neighbours next.
+var staleAt uint64
+
+// askAt has the timer look at the neighbours then.
+func askAt(t uint64) {
+	staleAt = min(staleAt, t)
+	netWakeAt(t)
+}
+
 // askStale asks for neighbours in use that were seen long ago, and for those for which a frame waits.
 func askStale(now uint64) {
+	if now < staleAt {
+		return
+	}
+	staleAt = now + staleInterval
 	for i := range neighbours {
 		n := &neighbours[i]
 		if n.waiting != 0 && n.times >= mostAsked && now-n.asked >= askInterval {

@@ -29,13 +29,18 @@ func sendUDPOutside(m *message, n uint64, from ip, fromPort uint16, to ip, port 
 	if e := m.copyTo(b+frameHead+inet.UDPLen, 0, n); e != 0 {
 		return errno(e)
 	}
+	putDatagram(b, n, from, fromPort, to, port)
+	sendTo(to, frameHead+inet.UDPLen+n, sendUDP, nanotime())
+	nicFlush()
+	return n
+}
+
+// putDatagram writes the headers of a datagram of n bytes that are in place.
+func putDatagram(b, n uint64, from ip, fromPort uint16, to ip, port uint16) {
 	h := bytesAt(b+inet.EthernetLen, inet.IPv4Len+inet.UDPLen)
 	inet.PutIPv4(h, uint32(from.lo), uint32(to.lo), inet.ProtoUDP, 0, int(inet.UDPLen+n))
 	sum := inet.PseudoIPv4(uint32(from.lo), uint32(to.lo), inet.ProtoUDP, int(inet.UDPLen+n))
 	inet.PutUDP(h[inet.IPv4Len:], fromPort, port, int(n), inet.Fold(sum))
-	sendTo(to, frameHead+inet.UDPLen+n, sendUDP, nanotime())
-	nicFlush()
-	return n
 }
 
 // sendFragments sends a datagram in several packets (RFC 791, 3.2), without a checksum of its own.
@@ -63,6 +68,13 @@ func sendFragments(m *message, n uint64, from ip, fromPort uint16, to ip, port u
 
 // copyTo copies n bytes of a message, from the given one on, to address b.
 func (m *message) copyTo(b, skip, n uint64) uint64 {
+	if m.vectors == 0 && skip == 0 && n <= m.n {
+		if !userRange(m.p, n, false) {
+			return eFAULT
+		}
+		copy(bytesAt(b, n), bytesAt(m.p, n))
+		return 0
+	}
 	for i := uint64(0); i < m.count && n != 0; i++ {
 		p, k := m.part(i)
 		if skip >= k {

@@ -68,14 +68,12 @@ func netTimer(now uint64) {
 	if now < net.deadline {
 		return
 	}
-	net.deadline = never
-	netPoll()
-	if !net.armed {
-		if nicPending() {
-			netWakeAt(now + pollInterval)
-		} else {
-			netSleep()
-		}
+	net.deadline, net.clock = never, now
+	if net.looked {
+		net.looked = false
+		netWakeAt(now + pollInterval)
+	} else {
+		netLookAfter(now)
 	}
 	askStale(now)
 	timerIPv6(now)
@@ -96,6 +94,18 @@ func netTimer(now uint64) {
 	nicFlush()
 	nicNudge(now)
 	netWakeAt(nextTimeout(now))
+}
+
+// netLookAfter polls for those who do not.
+func netLookAfter(now uint64) {
+	netPoll()
+	switch {
+	case net.armed:
+	case nicPending():
+		netWakeAt(now + pollInterval)
+	default:
+		netSleep()
+	}
 }
 
 // timedOut looks at the first connection of a slot.

@@ -10,7 +10,7 @@ var news struct {
 	next        [maxDescriptors]uint16 // 0: it is not in the list
 }
 
-// pollWaiters is how many threads wait for a poller.
+// pollWaiters is how many threads are blocked until a poller has news.
 var pollWaiters uint64
 
 const endOfNews = 0xffff

@@ -35,6 +35,24 @@ func (r *ring) putAt(position uint64, b []byte) uint64 {
 	return uint64(copy(bytesAt(direct(*f)+offset, pageSize-offset), b))
 }
 
+// place is where the next n bytes go, for which there is room, if they lie in one frame that is there; or 0.
+func (r *ring) place(n uint64) uint64 {
+	f, offset := r.frames[r.head/pageSize%ringFrames], r.head%pageSize
+	if f == 0 || offset+n > pageSize {
+		return 0
+	}
+	return direct(f) + offset
+}
+
+// peek is where the first bytes are, if n of them lie in one frame; or 0.
+func (r *ring) peek(n uint64) uint64 {
+	offset := r.tail % pageSize
+	if offset+n > pageSize {
+		return 0
+	}
+	return direct(r.frames[r.tail/pageSize%ringFrames]) + offset
+}
+
 // putAhead copies bytes to where they will be when what is missing before them has come: at a distance from the head, within
 // the ring. It returns how many found memory. Meanwhile nothing may be dropped but by pass.
 func (r *ring) putAhead(distance uint64, b []byte) uint32 {

@@ -41,6 +41,7 @@ func startProfile(rate uint64) uint64 {
 	for i := range cpus[:ncpu] {
 		cpus[i].sampleAt = 0
 	}
+	profiled = true
 	atomic.StoreUint64(&samples.period, nanos/rate)
 	for i := range cpus[:ncpu] {
 		if c := &cpus[i]; c != cpu() {

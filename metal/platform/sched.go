@@ -15,6 +15,9 @@ func ready(t *thread) {
 	if t.sleeping {
 		t.cpu.sleep.remove(t)
 	}
+	if t.wait == waitPoll {
+		pollWaiters--
+	}
 	t.state = threadRunnable
 	t.wait = waitNone
 	c := placeFor(t)
@@ -134,6 +137,9 @@ func block(wait, addr, deadline uint64) (timedOut, interrupted bool) {
 	}
 	t.state = threadBlocked
 	t.wait, t.waitAddr = wait, addr
+	if wait == waitPoll {
+		pollWaiters++
+	}
 	t.timedOut, t.broken = false, false
 	if deadline != 0 {
 		t.deadline = deadline
@@ -164,7 +170,9 @@ func (c *cpuState) armTimer() {
 			d = q
 		}
 	}
-	d = min(d, c.profileDue(), c.sampleDue())
+	if profiled {
+		d = min(d, c.profileDue(), c.sampleDue())
+	}
 	if d == never || c.timer <= d {
 		return
 	}

@@ -9,6 +9,7 @@ package main
 //	socket_stream.go    listen, connect, accept, shutdown: TCP
 //	socket_io.go        reading and writing streams
 //	socket_datagram.go  UDP
+//	socket_direct.go    UDP by the shortest way
 //	socket_option.go    options
 //	socket_outside.go   what is outside, on the container's own network function (net.go)
 //	socket_gateway.go   what is outside, through a companion

@@ -44,6 +44,9 @@ func (a ip) isOwn() bool {
 	if !a.is4() {
 		return a.isOwn6()
 	}
+	if net.up {
+		return a.lo == net.address.lo
+	}
 	for k := range min(gateway.count, mostOwn) {
 		if gateway.own[k].equal(a) {
 			return true

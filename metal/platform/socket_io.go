@@ -33,6 +33,9 @@ func (m *message) part(i uint64) (p, n uint64) {
 
 // size is how many bytes there are, or go there.
 func (m *message) size() uint64 {
+	if m.vectors == 0 {
+		return min(m.n, maxIO)
+	}
 	total := uint64(0)
 	for i := range m.count {
 		_, n := m.part(i)

@@ -103,6 +103,12 @@ func findReceiver(kind uint8, to ip, port uint16, from ip, fromPort uint16) uint
 	if portHeads == 0 { // nobody has made a socket
 		return 0
 	}
+	if n := *chainOf(port); n != 0 {
+		if o := socketAt(uint64(n)); o.portNext == 0 && o.kind == kind && kind == sockDatagram && o.state != sockConnected &&
+			o.localPort == port && o.covers(to) {
+			return n // it is alone, as nearly always
+		}
+	}
 	best, score := uint32(0), 0
 	for n := *chainOf(port); n != 0; n = socketAt(uint64(n)).portNext {
 		o := socketAt(uint64(n))

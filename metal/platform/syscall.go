@@ -143,10 +143,11 @@ func syscallEnter(f *frame) {
 		privateCall(f)
 		return
 	}
+	c := cpu()
 	if n < numSyscalls {
-		stats.calls[cpu().current.program][n]++
+		stats.calls[c.current.program&(numPrograms-1)][n]++
 	}
-	note(n, f.DI)
+	c.note(n, f.DI)
 	switch n {
 	case sysClockGettime:
 		if f.DI == clockProcess || f.DI == clockThread {
@@ -178,10 +179,7 @@ func syscallEnter(f *frame) {
 		f.AX = sysMadvise(f.DI, f.SI, f.DX)
 		return
 	case sysSendto, sysRecvfrom: // a server of datagrams makes no others
-		kernelLock.lock()
-		f.AX = datagramCall(f, n)
-		leave()
-		finishCall(f, n)
+		datagramEnter(c, f)
 		return
 	case sysExitGroup:
 		endProgram(f.DI)

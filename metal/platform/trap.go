@@ -26,7 +26,7 @@ func (f *frame) inPlatform() bool { return f.FS == addressOf(&kernelTLS[1]) }
 func trap(f *frame, area uint64) {
 	c := cpu()
 	if f.Trap < 32 {
-		note(eventTrap|f.Trap, f.IP)
+		c.note(eventTrap|f.Trap, f.IP)
 	}
 	if f.Trap >= 32 && c.swallowed(f.Trap) {
 		endOfInterrupt()
