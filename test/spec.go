@@ -32,8 +32,8 @@ var spec = struct {
 	echoWholeOne:    promise{"the same, 1 outstanding: an interrupt for each datagram", "instructions", 20000},
 	socketUDP:       promise{"a datagram answered by an unchanged program (net.ListenUDP), 32 outstanding, everything that the machine does meanwhile included", "instructions", 4000},
 	socketUDPOne:    promise{"the same, 1 outstanding", "instructions", 9000},
-	socketTCP:       promise{"64 bytes answered over TCP by an unchanged program (net.Listen), 32 connections", "instructions", 10500},
-	socketTCPOne:    promise{"the same, 1 connection", "instructions", 14000},
+	socketTCP:       promise{"64 bytes answered over TCP by an unchanged program (net.Listen), 32 connections", "instructions", 9500},
+	socketTCPOne:    promise{"the same, 1 connection", "instructions", 12500},
 	socketHTTP:      promise{"a page of an unchanged net/http server, 32 connections", "instructions", 55000},
 	socketHTTPOne:   promise{"the same, 1 connection", "instructions", 58000},
 }

@@ -50,7 +50,11 @@ func socketTransfer(fd uint64, m *message, write bool) uint64 {
 	s := socketAt(i)
 	s.refs++ // somebody may close the descriptor meanwhile
 	r := s.transfer(i, m, write)
-	releaseSocket(i)
+	if s.refs > 1 {
+		s.refs--
+	} else {
+		releaseSocket(i)
+	}
 	return r
 }
 
