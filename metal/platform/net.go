@@ -137,7 +137,11 @@ func netPoll() {
 // netSleep is called before a thread waits for the network: what arrives from here on raises an interrupt. True: something
 // arrived meanwhile.
 func netSleep() bool {
-	if !net.up || net.armed {
+	if !net.up {
+		return false
+	}
+	nicFlush()
+	if net.armed {
 		return false
 	}
 	net.armed = true

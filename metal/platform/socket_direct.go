@@ -31,6 +31,13 @@ func datagramEnter(c *cpuState, f *frame) {
 	}
 }
 
+// The device is not told of each answer of a server that has more to read at once: it is when there is nothing more, when so many wait,
+// or when the server took so long (nanoseconds) from one read to the next; the timer sees to the rest.
+const (
+	mostPosted = 16
+	mostLate   = 20_000
+)
+
 // directCall makes call f.AX, sendto or recvfrom. False: it did nothing.
 func directCall(c *cpuState, f *frame) bool {
 	if f.DI >= usedDescriptors || !net.up || f.R10 != 0 {
@@ -75,7 +82,9 @@ func (s *socket) sendDirect(c *cpuState, f *frame) bool {
 	putDatagram(b, n, net.address, s.localPort, to, port)
 	putEthernet(b, nb.mac, inet.TypeIPv4)
 	nicSend(frameHead+inet.UDPLen+n, sendUDP)
-	nicFlush()
+	if nic.tail-nic.sent >= mostPosted || !nicPending() {
+		nicFlush()
+	}
 	f.AX = n
 	return true
 }
@@ -145,6 +154,13 @@ func (s *socket) takeDirect(known *knownRange, f *frame) bool {
 		return false
 	}
 	s.in.drop(datagramHead + n)
+	if nic.tail != nic.sent {
+		now := nanotime()
+		if now-net.clock > mostLate {
+			nicFlush()
+		}
+		net.clock = now
+	}
 	return true
 }
 
@@ -166,6 +182,7 @@ func (s *socket) give(known *knownRange, f *frame, b []byte, from ip, port uint1
 // pollDirect is netPoll until there is a datagram for s, number i, and gives that to the program.
 func (s *socket) pollDirect(c *cpuState, i uint32, f *frame) bool {
 	now := nanotime()
+	late := now-net.clock > mostLate
 	net.clock, net.looked = now, true
 	found := false
 	for n := 0; n < pollBatch && !found; n++ {
@@ -182,10 +199,12 @@ func (s *socket) pollDirect(c *cpuState, i uint32, f *frame) bool {
 		}
 		nicRelease()
 	}
+	if late || !nicPending() {
+		nicFlush()
+	}
 	if nicPending() { // what is left raises no interrupt
 		netWakeAt(now + pollInterval)
 	}
-	nicFlush()
 	return found
 }
 
