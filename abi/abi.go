@@ -45,12 +45,14 @@ const (
 	// PlatformAddr is where the platform image is linked. Programs must end below it.
 	PlatformAddr = 0x7000_0000
 
-	// AddressEnv, GatewayEnv and DNSEnv are the environment variables that say where a container is in a network: ADDRESS/BITS,
-	// ADDRESS, and ADDRESS of a name server. A companion reads the first two, the platform the last one for /etc/resolv.conf;
+	// AddressEnv, GatewayEnv and DNSEnv are the environment variables that say where a container is in a network: ADDRESS/BITS (or
+	// AddressDHCP, and a server says it all), ADDRESS, and ADDRESS of a name server. A companion reads the first two, the platform the last one for /etc/resolv.conf;
 	// the program may read all.
 	AddressEnv = "NOM_ADDRESS"
 	GatewayEnv = "NOM_GATEWAY"
 	DNSEnv     = "NOM_DNS"
+
+	AddressDHCP = "dhcp"
 
 	// CompanionAddr is where a companion is linked: a second program in the same container, below the platform. The
 	// program beside it must end below this address.

@@ -242,7 +242,9 @@ func environment(spec *manifest.Container) []string {
 	if spec.Dir != "" && spec.Dir != "/" {
 		env = append(env, "PWD="+spec.Dir)
 	}
-	if n := spec.Network; n != nil {
+	if n := spec.Network; n != nil && n.DHCP {
+		env = append(env, abi.AddressEnv+"="+abi.AddressDHCP)
+	} else if n != nil {
 		env = append(env, abi.AddressEnv+"="+n.Address.String())
 		if n.Gateway.IsValid() {
 			env = append(env, abi.GatewayEnv+"="+n.Gateway.String())

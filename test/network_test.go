@@ -25,8 +25,16 @@ func (g *guest) place(address string) *guest {
 	return g
 }
 
+// byDHCP has a guest ask QEMU's user network for an address: the first one that asks gets 10.0.2.15.
+func (g *guest) byDHCP() *guest {
+	g.NIC = true
+	g.Network = &manifest.Network{DHCP: true}
+	return g
+}
+
 // TestUplink: unchanged programs in two containers, each with a network function of its own. One serves HTTP to this computer;
-// the other is a client of this computer, over TCP and UDP. Both through the platform's own TCP/IP and through gVisor's.
+// the other is a client of this computer, over TCP and UDP, as soon as it starts. Both through the platform's own TCP/IP, where the client
+// has its address by DHCP, and through gVisor's.
 func TestUplink(t *testing.T) {
 	for _, stack := range []string{"", manifest.StackGVisor} {
 		t.Run("stack="+stack, func(t *testing.T) { testUplink(t, stack) })
@@ -40,9 +48,14 @@ func testUplink(t *testing.T, stack string) {
 	datagrams := answerDatagrams(t, "127.0.0.1:0")
 	closed := freeTCPPort(t)
 	fetch := run("test/programs/fetch", "http://10.0.2.2:"+portOf(outside.Listener.Addr()), "10.0.2.2:"+portOf(datagrams.LocalAddr()),
-		fmt.Sprintf("10.0.2.2:%d", closed)).place("10.0.2.16/24")
-	web := run("apps/web").place("10.0.2.15/24")
-	fetch.Network.Stack, web.Network.Stack = stack, stack
+		fmt.Sprintf("10.0.2.2:%d", closed)).byDHCP()
+	web := run("apps/web").place("10.0.2.30/24")
+	own := "10.0.2.15/24"
+	if stack != "" {
+		fetch.place("10.0.2.16/24")
+		fetch.Network.Stack, web.Network.Stack = stack, stack
+		own = "10.0.2.16/32" // nobody tells the sockets how large the network is
+	}
 	port := freeTCPPort(t)
 	fetched := make(chan struct{})
 	hw := hardware{cpus: 2, memory: gib, watch: func(ev api.Event) {
@@ -50,7 +63,7 @@ func testUplink(t *testing.T, stack string) {
 			close(fetched) // once: nothing starts it again
 		}
 	}}
-	s := serve(t, hw, fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:8080", port), nil, web, fetch)
+	s := serve(t, hw, fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.30:8080", port), nil, web, fetch)
 	err := browse(s.ctx, fmt.Sprintf("http://127.0.0.1:%d/", port), 8, 50)
 	if err == nil {
 		select {
@@ -60,14 +73,13 @@ func testUplink(t *testing.T, stack string) {
 		}
 	}
 	s.answered(err)
-	bits := 24
-	if stack == manifest.StackGVisor {
-		bits = 32 // nobody tells the sockets how large the network is
-	}
-	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address 10.0.2.16/%d\n",
-		len(page), bits)
+	want := fmt.Sprintf("got %d bytes, error <nil>\nanswered \"answer\"\nnobody answers where nobody listens\nown address %s\n", len(page), own)
 	if got := s.containers["fetch"].stdout; got != want {
 		t.Errorf("fetch printed\n%s\nwant\n%s%s", got, want, s.said())
+	}
+	said := s.containers["fetch"].stderr
+	if stack == "" && said != "nom: the container has an address by DHCP: 10.0.2.15/24\n" {
+		t.Errorf("before and while it found the network at its start, it said\n%s", said)
 	}
 }
 

@@ -75,7 +75,8 @@ func (c *Container) checkRate() error {
 
 // Network is where a container is in an IPv4 network.
 type Network struct {
-	Address netip.Prefix `json:"address"` // with the length of the network's prefix
+	DHCP    bool         `json:"dhcp,omitempty"`   // a server of the network says where, and the rest is empty
+	Address netip.Prefix `json:"address,omitzero"` // with the length of the network's prefix
 	Gateway netip.Addr   `json:"gateway,omitzero"`
 	DNS     netip.Addr   `json:"dns,omitzero"`    // a name server
 	Stack   string       `json:"stack,omitempty"` // StackGVisor, or "": the platform's own
@@ -165,6 +166,12 @@ func (c *Container) checkNetwork() error {
 		return fmt.Errorf("the network stack %q is not known: leave it away, or use %q", n.Stack, StackGVisor)
 	case !c.NIC:
 		return fmt.Errorf("it is in a network and has no network function")
+	case n.DHCP && n.Stack != "":
+		return fmt.Errorf("the network stack %q does not ask for an address by DHCP: leave the stack away, or give an address", n.Stack)
+	case n.DHCP && (n.Address.IsValid() || n.Gateway.IsValid() || n.DNS.IsValid()):
+		return fmt.Errorf("an address, gateway or name server, and DHCP, which gives them: leave one away")
+	case n.DHCP:
+		return nil
 	case !n.Address.IsValid() || !n.Address.Addr().Is4() || n.Address.Bits() == 0 || n.Address.Bits() > 30:
 		return fmt.Errorf("the network address %v is not an IPv4 address with a prefix of 1 to 30 bits", n.Address)
 	case n.Gateway.IsValid() && (!n.Address.Contains(n.Gateway) || n.Gateway == n.Address.Addr()):

@@ -119,11 +119,18 @@ func TestNetwork(t *testing.T) {
 	if got := m.Containers[0].Network.DNS.String(); got != "198.51.100.3" {
 		t.Errorf("got name server %s", got)
 	}
+	const place = `"address":"192.0.2.7/24","gateway":"192.0.2.1","dns":"198.51.100.3"`
+	if m, err := Parse([]byte(strings.Replace(good, place, `"dhcp":true`, 1))); err != nil || !m.Containers[0].Network.DHCP {
+		t.Errorf("DHCP: %v", err)
+	}
 	for _, c := range []struct{ old, new, want string }{
 		{`"nic":true`, `"nic":false`, "no network function"},
 		{`192.0.2.7/24`, `192.0.2.7/31`, "prefix"},
 		{`"192.0.2.1"`, `"192.0.3.1"`, "gateway"},
 		{`198.51.100.3`, `2001:db8::1`, "name server"},
+		{place, ``, "prefix"},
+		{`"address":"192.0.2.7/24",`, `"dhcp":true,`, "leave one away"},
+		{place, `"dhcp":true,"stack":"gvisor"`, "leave the stack away"},
 	} {
 		if _, err := Parse([]byte(strings.Replace(good, c.old, c.new, 1))); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got error %v, want one with %q", c.new, err, c.want)

@@ -13,6 +13,7 @@ With --bootable it makes an image of a machine that starts the programs, for QEM
 
   nom build -o hello.elf ./apps/hello
   nom build --bootable -o machine.elf ./apps/hello ./apps/primes -- -v
+  nom build --bootable --dhcp ./server
 `
 
 func build(a *app, args []string) error {
@@ -62,6 +63,12 @@ func (a *app) buildImage(cf *containerFlags, programs []program, args []string, 
 	}
 	containers, err := cf.containers(programs, args)
 	if err != nil {
+		return err
+	}
+	if len(cf.publish) != 0 {
+		return fmt.Errorf("-p: an image publishes no ports, who boots it does: leave it away")
+	}
+	if _, err := cf.network(containers); err != nil {
 		return err
 	}
 	tmp, err := os.MkdirTemp("", "nom-")

@@ -66,6 +66,7 @@ type containerFlags struct {
 	nic       string
 	publish   []string
 	net       bool
+	dhcp      bool
 	stack     string
 	rate      rate
 	tags      string
@@ -85,6 +86,7 @@ func (c *containerFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&c.nic, "nic", "", "give the machine a network card on this QEMU -netdev `backend`, and each container a function of it")
 	fs.StringArrayVarP(&c.publish, "publish", "p", nil, "lead a `port` of this computer to one of a container: [CONTAINER=][ADDRESS:]PORT:PORT[/udp] (repeat it)")
 	fs.BoolVar(&c.net, "network", false, "let the programs reach the network outside; -p does so, too")
+	fs.BoolVar(&c.dhcp, "dhcp", false, "let the programs reach the network outside from addresses that its DHCP server gives; with --nic, the network of that backend")
 	fs.StringVar(&c.stack, "stack", "", stackUsage)
 	fs.Var(&c.rate, "net", "most that each container may send, and receive, in a second: 10Mbps, 2kfps (frames) or 10Mbps,2kfps")
 	fs.BoolVar(&c.dedicated, "dedicated", false, "give each container cores of its own; default: the machine decides")

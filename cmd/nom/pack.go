@@ -33,8 +33,8 @@ func (c *containerFlags) containers(programs []program, args []string) ([]*conta
 	}
 	var limit *manifest.Rate
 	if c.rate != (rate{}) {
-		if c.nic == "" && !c.net && len(c.publish) == 0 {
-			return nil, fmt.Errorf("--net limits the containers' network, and they are in none: add -p, --network or --nic")
+		if c.nic == "" && !c.net && !c.dhcp && len(c.publish) == 0 {
+			return nil, fmt.Errorf("--net limits the containers' network, and they are in none: add -p, --network, --dhcp or --nic")
 		}
 		limit = &manifest.Rate{Bits: c.rate.bits, Frames: c.rate.frames}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -63,13 +64,22 @@ func (p *published) wrong() error {
 	return fmt.Errorf("-p %s: give [CONTAINER=][ADDRESS:]PORT:PORT[/udp], with an IPv4 address of this computer and ports from 1 to 65535, such as -p 8080:80", p.whole)
 }
 
-// network gives every container an address and returns the QEMU backend that forwards the published ports to them.
+// network gives every container an address, or has it ask for one, and returns the QEMU backend that forwards the published ports to them.
 func (c *containerFlags) network(containers []*container) (netdev string, err error) {
-	if len(c.publish) == 0 && !c.net {
+	switch {
+	case c.dhcp && c.stack != "":
+		return "", fmt.Errorf("--dhcp: the stack %s does not ask for addresses: leave --stack away, or --dhcp", c.stack)
+	case c.dhcp && len(c.publish) != 0 && len(containers) > 1:
+		return "", fmt.Errorf("-p with --dhcp: with %d containers nobody knows who gets which address: leave --dhcp away", len(containers))
+	case c.dhcp && len(c.publish) == 0:
+		for _, k := range containers {
+			k.NIC, k.Network = true, &manifest.Network{DHCP: true}
+		}
+		return cmp.Or(c.nic, "user"), nil
+	case len(c.publish) == 0 && !c.net:
 		return c.nic, nil
-	}
-	if c.nic != "" {
-		return "", fmt.Errorf("-p and --network need QEMU's user network: leave --nic away, or forward ports in its backend")
+	case c.nic != "":
+		return "", fmt.Errorf("-p and --network need QEMU's user network: leave --nic away, or forward ports in its backend (and --dhcp asks for addresses there)")
 	}
 	address := userFirst
 	for _, k := range containers {
@@ -93,6 +103,9 @@ func (c *containerFlags) network(containers []*container) (netdev string, err er
 		}
 		taken[from] = true
 		netdev += ",hostfwd=" + forward
+	}
+	if c.dhcp { // the only container, so it gets the first address
+		containers[0].Network = &manifest.Network{DHCP: true}
 	}
 	return netdev, nil
 }

@@ -41,6 +41,39 @@ func TestPublish(t *testing.T) {
 	}
 }
 
+func TestDHCP(t *testing.T) {
+	for _, c := range []struct {
+		flags containerFlags
+		n     int
+		want  string // the QEMU backend, or what the error says
+	}{
+		{containerFlags{dhcp: true}, 2, "user"},
+		{containerFlags{dhcp: true, net: true}, 2, "user"},
+		{containerFlags{dhcp: true, nic: "tap,ifname=tap0"}, 2, "tap,ifname=tap0"},
+		{containerFlags{dhcp: true, publish: []string{"8080:80"}}, 1, "user,hostfwd=tcp::8080-10.0.2.15:80"},
+		{containerFlags{dhcp: true, publish: []string{"8080:80"}}, 2, "who gets which address"},
+		{containerFlags{dhcp: true, publish: []string{"8080:80"}, nic: "user"}, 1, "leave --nic away"},
+		{containerFlags{dhcp: true, stack: "gvisor"}, 1, "leave --stack away"},
+	} {
+		var containers []*container
+		for range c.n {
+			containers = append(containers, &container{})
+		}
+		got, err := c.flags.network(containers)
+		if err != nil {
+			got = err.Error()
+		}
+		if err == nil && got != c.want || err != nil && !strings.Contains(got, c.want) {
+			t.Errorf("%+v: got %q, want %q", c.flags, got, c.want)
+		}
+		for _, k := range containers {
+			if err == nil && (!k.NIC || *k.Network != manifest.Network{DHCP: true}) {
+				t.Errorf("%+v: the container's network is %+v", c.flags, k.Network)
+			}
+		}
+	}
+}
+
 // Without -p and --network, --nic alone says what network card there is, and programs drive it themselves.
 func TestNICAlone(t *testing.T) {
 	containers := []*container{{}}

@@ -103,6 +103,10 @@ func startProgram(c *cpuState, b *abi.BootPage) {
 		waitingMain = t
 		t = firstThread(b, programCompanion, b.Companion)
 	}
+	if awaitLease(t) {
+		goLazy(c)
+		startThread(c.idle.sp + 16)
+	}
 	c.idle.state = threadRunnable
 	t.state = threadRunning
 	t.cpu = c

@@ -139,11 +139,11 @@ func flushPrint() {
 		}
 	case bootPage.Console == 0:
 		debugWrite(p, n)
-	case dying:
-		ringPut(1, p, n) // what does not fit is lost: nobody may be there to make room
-		debugWrite(p, n)
 	default:
-		ringWrite(1, p, n)
+		ringPut(1, p, n) // what does not fit is lost: who prints may hold kernelLock, and nobody may be there to make room
+		if dying {
+			debugWrite(p, n)
+		}
 	}
 }
 

@@ -9,25 +9,35 @@ func makeEtc() {
 	if etc == 0 || !etc.isDir() {
 		return
 	}
-	fillFile(etc, "hosts", writeHosts)
+	hosts := fillFile(etc, "hosts", writeHosts)
 	fillFile(etc, "hostname", writeName)
 	fillFile(etc, "machine-id", writeMachineID)
 	fillFile(etc, "nsswitch.conf", writeSwitch)
-	if environment(abi.DNSEnv+"=") != nil {
+	if dhcp.on {
+		keepPlaceFiles(hosts, fillFile(etc, "resolv.conf", writeResolver))
+	} else if environment(abi.DNSEnv+"=") != nil {
 		fillFile(etc, "resolv.conf", writeResolver)
 	}
 }
 
-// fillFile makes a file unless there is one.
-func fillFile(dir node, name string, write func(*text)) {
+// fillFile makes a file unless there is one. It returns the one that it made.
+func fillFile(dir node, name string, write func(*text)) node {
 	if lookup(dir, bytesOf(name)) != 0 {
-		return
+		return 0
 	}
-	if n := makeIn(dir, name, modeRegular|0o644, 0); n != 0 {
-		t := newText(inodeAt(uint32(n)))
-		write(t)
-		t.flush()
+	n := makeIn(dir, name, modeRegular|0o644, 0)
+	if n != 0 {
+		rewrite(n, write)
 	}
+	return n
+}
+
+func rewrite(n node, write func(*text)) {
+	f := inodeAt(uint32(n))
+	f.cut(0)
+	t := newText(f)
+	write(t)
+	t.flush()
 }
 
 // machineName is the container's name.
@@ -60,10 +70,14 @@ func writeHosts(t *text) {
 			break
 		}
 	}
-	if len(address) == 0 {
+	switch {
+	case dhcp.client.Bound():
+		t.address(dhcp.client.Lease.Address)
+	case dhcp.on || len(address) == 0:
 		t.put("127.0.1.1")
+	default:
+		t.bytes(address)
 	}
-	t.bytes(address)
 	t.byte(' ')
 	t.bytes(name)
 	t.byte('\n')
@@ -72,6 +86,10 @@ func writeHosts(t *text) {
 func writeSwitch(t *text) { t.put("hosts: files dns\n") }
 
 func writeResolver(t *text) {
+	if dhcp.on {
+		writeServers(t)
+		return
+	}
 	t.put("nameserver ")
 	t.bytes(environment(abi.DNSEnv + "="))
 	t.byte('\n')

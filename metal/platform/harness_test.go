@@ -76,6 +76,7 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	portHeads, connHeads, fragmentsReady = 0, 0, false
 	zero(&net)
 	zero(&net6)
+	zero(&dhcp)
 	zero(&nic)
 	zero(&netCount)
 	zero(&icmpBudget)

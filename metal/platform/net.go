@@ -16,6 +16,7 @@ import (
 //	net_ipv6.go     packets of IPv6
 //	net_ndp.go      neighbours and addresses of IPv6
 //	net_icmpv6.go   echo, and what cannot be delivered, of IPv6
+//	net_dhcp.go     the container's address, when a server gives it
 //	net_neighbour.go  who has which Ethernet address (ARP)
 //	net_icmp.go     echo, and what cannot be delivered
 //	net_tcp.go      connections: table, segments in and out
@@ -28,8 +29,8 @@ import (
 
 var net struct {
 	up      bool
-	armed   bool // the interrupt is enabled: somebody sleeps
-	address ip
+	armed   bool   // the interrupt is enabled: somebody sleeps
+	address ip     // 0: none yet, by DHCP
 	mask    uint64 // of the low half of addresses
 	router  ip     // 0: none
 	mac     uint64
@@ -53,9 +54,34 @@ func initNet(b *abi.BootPage) {
 		return
 	}
 	text := environment(abi.AddressEnv + "=")
-	if text == nil {
+	if len(text) == 0 {
 		return
 	}
+	asks := stringAt(addressOf(&text[0]), uint64(len(text))) == abi.AddressDHCP
+	if !asks {
+		staticPlace(text)
+	}
+	randomBytes(addressOf(&net.key), 16)
+	randomBytes(addressOf(&packetID6), 4)
+	if !nicOpen(&b.Devices[0]) {
+		fatal("no memory for the queues of the network function")
+	}
+	net.up, net.deadline = true, 0 // the timer looks after the function from now on
+	if asks {
+		initDHCP(nanotime())
+	}
+	prepareFiles()
+	if !preparePorts() { // somebody may knock before the program has made a socket
+		fatal("no memory for the table of ports")
+	}
+	if !asks {
+		announce()
+	}
+	initIPv6(nanotime())
+}
+
+// staticPlace reads where the container is from ADDRESS/BITS, and who leads out of there from the environment.
+func staticPlace(text []byte) {
 	prefix, bits := text, uint64(0)
 	for i := range text {
 		if text[i] == '/' {
@@ -67,28 +93,15 @@ func initNet(b *abi.BootPage) {
 	}
 	a, ok := parseIPv4(prefix)
 	if !ok || bits == 0 || bits > 30 {
-		fatal("the container's address in the network cannot be read: NOM_ADDRESS must be ADDRESS/BITS")
+		fatal("the container's address in the network cannot be read: NOM_ADDRESS must be ADDRESS/BITS, or dhcp")
 	}
-	net.address = a
-	net.mask = ^uint64(0) << (32 - bits)
+	router := ip{}
 	if g := environment(abi.GatewayEnv + "="); len(g) != 0 {
-		if net.router, ok = parseIPv4(g); !ok {
+		if router, ok = parseIPv4(g); !ok {
 			fatal("the network's gateway cannot be read: NOM_GATEWAY must be an address")
 		}
 	}
-	gateway.own[0], gateway.count = net.address, 1
-	randomBytes(addressOf(&net.key), 16)
-	randomBytes(addressOf(&packetID6), 4)
-	if !nicOpen(&b.Devices[0]) {
-		fatal("no memory for the queues of the network function")
-	}
-	net.up, net.deadline = true, 0 // the timer looks after the function from now on
-	prepareFiles()
-	if !preparePorts() { // somebody may knock before the program has made a socket
-		fatal("no memory for the table of ports")
-	}
-	announce()
-	initIPv6(nanotime())
+	setPlace(a, ^uint64(0)<<(32-bits), router)
 }
 
 // parseIPv4 reads a.b.c.d.

@@ -40,6 +40,9 @@ func inputIPv4(f *received, b []byte, now uint64) {
 		return
 	}
 	from, to := ip{0, mapped | uint64(p.From)}, ip{0, mapped | uint64(p.To)}
+	if inputDHCP(f.hi&(igb.RxUDP|igb.RxTCP|igb.RxL4Error), &p, from, to, now) {
+		return
+	}
 	if !to.equal(net.address) && !isBroadcast(to) || from.isHere() || !isUnicast(from) {
 		netCount.foreign++
 		return

@@ -62,6 +62,9 @@ func nextHop(a ip) ip {
 
 // sendTo posts the frame of n bytes that was built in nicBuffer, without its Ethernet header, to whoever leads to a.
 func sendTo(a ip, n, command, now uint64) {
+	if foreignSource() {
+		return
+	}
 	if isBroadcast(a) {
 		putEthernet(nicBuffer(), 0xffff_ffff_ffff, inet.TypeIPv4)
 		nicSend(n, command)
@@ -195,8 +198,13 @@ func inputARP(b []byte, now uint64) {
 	sender := ip{0, mapped | uint64(inet.Be32(b[14:]))}
 	target := uint32(inet.Be32(b[24:]))
 	mac := macOf(b[8:])
-	forUs := target == uint32(net.address.lo)
+	forUs := target == uint32(net.address.lo) && target != 0
 	probe := sender.equal(any4) && forUs // who wants our address asks without one (RFC 5227, 2.1.1)
+	if sender.equal(any4) {
+		conflictDHCP(target, mac, now)
+	} else {
+		conflictDHCP(uint32(sender.lo), mac, now)
+	}
 	if !probe && !isUnicast(sender) || sender.isHere() || mac>>40&1 != 0 || mac == 0 {
 		return
 	}

@@ -77,6 +77,7 @@ func netTimer(now uint64) {
 	}
 	askStale(now)
 	timerIPv6(now)
+	timerDHCP(now)
 	for end := now >> wheelShift; wheel.tick < end; {
 		wheel.tick++
 		if wheel.tick+wheelSlots < end {

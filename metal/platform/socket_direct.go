@@ -233,6 +233,8 @@ func (d *plainDatagram) parse(r *received) bool {
 		return false
 	case to != uint32(net.address.lo) || from == to:
 		return false
+	case dhcp.on && (to == 0 || inet.Be16(b[36:]) == inet.DHCPClientPort): // there is no address, or it is the platform's own
+		return false
 	}
 	d.address = ip{0, mapped | uint64(from)}
 	d.from, d.to, d.payload = inet.Be16(b[34:]), inet.Be16(b[36:]), b[head:head+n]

@@ -74,7 +74,7 @@ func sourceFor(a ip) ip {
 // hasGateway tells whether sockets like s reach addresses of others.
 func (s *socket) hasGateway() bool {
 	if gateway.count == 0 || net.up {
-		return net.up
+		return gateway.count != 0
 	}
 	if s.kind == sockDatagram {
 		return gateway.datagram != 0

@@ -126,7 +126,7 @@ func (r *netlinkReply) answer(kind, family uint32) {
 	switch kind {
 	case rtmGetLink:
 		r.link(linkLo, arphrdLoopback, flagsLo, 'l'|'o'<<8)
-		if gateway.count != 0 {
+		if gateway.count != 0 || net.up {
 			r.link(linkEth, arphrdEther, flagsEth, 'e'|'t'<<8|'h'<<16|'0'<<24)
 		}
 	case rtmGetAddr:

@@ -25,6 +25,7 @@ func fetch(url, datagrams, closed string) error {
 		if err == nil {
 			break
 		}
+		fmt.Fprintln(os.Stderr, "fetch: trying again:", err)
 		time.Sleep(100 * time.Millisecond)
 		r, err = client.Get(url)
 	}
