@@ -123,7 +123,8 @@ func TestRefused(t *testing.T) {
 	l.finish()
 }
 
-// A connect to nobody times out; one that is closed meanwhile is forgotten.
+// A connect to an address that nobody has fails when nobody answers for that; one that is closed meanwhile is forgotten. One to somebody who says
+// nothing times out.
 func TestConnectToNobody(t *testing.T) {
 	l := newLab(t, 4)
 	var fds [2]uint64
@@ -137,8 +138,18 @@ func TestConnectToNobody(t *testing.T) {
 	}
 	l.during(time.Second)
 	must(t, "close", sysClose, fds[1])
-	l.until("the time-out", func() bool { return readyNow(fds[0])&epollErr != 0 })
-	if e := sockError(t, fds[0]); e != eTIMEDOUT {
+	begin := nanotime()
+	l.until("the failure", func() bool { return readyNow(fds[0])&epollErr != 0 })
+	if e := sockError(t, fds[0]); e != eHOSTUNREACH || nanotime()-begin > 5_000_000_000 {
+		t.Errorf("after %d ms: got %s", (nanotime()-begin)/1e6, result(errno(e)))
+	}
+	l.loss = 1
+	fd, r := connectOut(t, 5000)
+	if r != errno(eINPROGRESS) {
+		t.Fatalf("connect: %s", result(r))
+	}
+	l.until("the time-out", func() bool { return readyNow(fd)&epollErr != 0 })
+	if e := sockError(t, fd); e != eTIMEDOUT {
 		t.Errorf("got %s", result(errno(e)))
 	}
 	l.finish()

@@ -92,38 +92,74 @@ func heardUnreachable(code uint8, nextMTU uint16, quoted []byte) {
 		return
 	}
 	to := ip{0, mapped | uint64(inet.Be32(quoted[16:]))}
-	limit := uint32(0)
-	if code == icmpNeedsFrag {
-		limit = max(uint32(nextMTU), 1)
+	v := verdict{}
+	switch {
+	case code == icmpNeedsFrag:
+		v.limit = max(uint32(nextMTU), 1)
+	case int(code) < len(icmpVerdicts):
+		v = icmpVerdicts[code]
 	}
-	heardOf(quoted[9], net.address, to, quoted[head:], code == icmpPort, limit)
+	heardOf(quoted[9], net.address, to, quoted[head:], v)
 }
 
-// heardOf is what became of a packet of ours: nobody is there, or it was longer than the limit, if that is not 0. quoted begins with its
-// ports; eight bytes are there.
-func heardOf(proto uint8, from, to ip, quoted []byte, nobody bool, limit uint32) {
+// verdict is what became of a packet of ours: it was longer than the limit, if that is not 0, or could not be delivered.
+type verdict struct {
+	errno uint32
+	final bool // it makes no sense to try again
+	limit uint32
+}
+
+// icmpVerdicts is what the codes of unreachable mean, as on Linux (icmp_err_convert).
+var icmpVerdicts = [...]verdict{
+	{errno: eNETUNREACH}, {errno: eHOSTUNREACH}, {eNOPROTOOPT, true, 0}, {eCONNREFUSED, true, 0}, {}, {errno: eOPNOTSUPP},
+	{eNETUNREACH, true, 0}, {eHOSTDOWN, true, 0}, {eNONET, true, 0}, {eNETUNREACH, true, 0}, {eHOSTUNREACH, true, 0},
+	{errno: eNETUNREACH}, {errno: eHOSTUNREACH}, {eHOSTUNREACH, true, 0}, {eHOSTUNREACH, true, 0}, {eHOSTUNREACH, true, 0},
+}
+
+// heardOf is what became of a packet of ours. quoted begins with its ports; eight bytes are there.
+func heardOf(proto uint8, from, to ip, quoted []byte, v verdict) {
 	fromPort, port := inet.Be16(quoted), inet.Be16(quoted[2:])
 	switch proto {
 	case inet.ProtoUDP:
 		r := findReceiver(sockDatagram, from, fromPort, to, port)
-		if r == 0 || !nobody {
+		if r == 0 || !v.final {
 			return
 		}
 		if s := socketAt(uint64(r)); s.state == sockConnected && s.remotePort == port && s.remote.equal(to) {
-			s.err = eCONNREFUSED
+			s.err = v.errno
 			socketEvent(r)
 		}
 	case inet.ProtoTCP:
-		if n := findConnection(from, fromPort, to, port); n != 0 && limit != 0 {
-			tooBig(n, inet.Seq(inet.Be32(quoted[4:])), limit)
+		n := findConnection(from, fromPort, to, port)
+		if n == 0 || !connectionAt(n).InFlight(inet.Seq(inet.Be32(quoted[4:]))) { // who does not know what was sent has not seen it (RFC 5927)
+			return
+		}
+		if v.limit != 0 {
+			tooBig(n, v.limit)
+		} else {
+			unconnectable(n, v.errno)
 		}
 	}
 }
 
-// tooBig is what somebody says of a segment of connection n: whoever does not know what was sent has not seen it (RFC 5927).
-func tooBig(n uint32, quoted inet.Seq, mtu uint32) {
-	if c := connectionAt(n); c.InFlight(quoted) {
-		c.LimitMSS(mtu)
-		outputTCP(n, nanotime())
+// unconnectable ends the attempt to connect, if connection n is one. An error does not end what is established: it may pass.
+func unconnectable(n, e uint32) {
+	c := connectionAt(n)
+	i := c.socket
+	if e == 0 || i == 0 {
+		return
 	}
+	s := socketAt(uint64(i))
+	if s.state != sockConnecting || s.descriptorless() {
+		return
+	}
+	s.conn, c.socket = 0, 0
+	s.refuse(i, e)
+	freeConnection(n)
+}
+
+// tooBig is what somebody says of a segment of connection n.
+func tooBig(n, mtu uint32) {
+	connectionAt(n).LimitMSS(mtu)
+	outputTCP(n, nanotime())
 }

@@ -25,9 +25,11 @@ func inputICMPv6(from, to ip, p *inet.IPv6, now uint64) {
 			sendICMPv6(to, from, icmp6EchoReply, 0, inet.Be32(b[4:]), b[inet.ICMPLen:], now)
 		}
 	case icmp6Unreachable:
-		heardUnreachable6(b[1] == icmp6Port, 0, b[inet.ICMPLen:])
-	case icmp6TooBig:
-		heardUnreachable6(false, inet.Be32(b[4:]), b[inet.ICMPLen:])
+		if int(b[1]) < len(icmp6Verdicts) {
+			heardUnreachable6(icmp6Verdicts[b[1]], b[inet.ICMPLen:])
+		}
+	case icmp6TooBig: // LimitMSS counts the header of IPv4
+		heardUnreachable6(verdict{limit: max(inet.Be32(b[4:]), leastMTU6) - (inet.IPv6Len - inet.IPv4Len)}, b[inet.ICMPLen:])
 	case inet.RouterAdvertisement, inet.NeighbourSolicitation, inet.NeighbourAdvertisement:
 		inputNDP(from, to, p, now)
 	}
@@ -46,9 +48,13 @@ func sendICMPv6(from, to ip, kind, code uint8, rest uint32, data []byte, now uin
 	finish6(b, from, to, inet.ProtoICMPv6, hopLimit, n, sumInICMP, now)
 }
 
-// heardUnreachable6 is what a router or the peer says of a packet of ours, whose first bytes it quotes. limit is the longest that can be
-// passed on, or 0.
-func heardUnreachable6(nobody bool, limit uint32, quoted []byte) {
+// icmp6Verdicts is what the codes of unreachable mean, as on Linux (icmpv6_err_convert).
+var icmp6Verdicts = [...]verdict{
+	{errno: eNETUNREACH}, {eACCES, true, 0}, {errno: eHOSTUNREACH}, {errno: eHOSTUNREACH}, {eCONNREFUSED, true, 0}, {eACCES, true, 0}, {eACCES, true, 0},
+}
+
+// heardUnreachable6 is what a router or the peer says of a packet of ours, whose first bytes it quotes.
+func heardUnreachable6(v verdict, quoted []byte) {
 	if len(quoted) < inet.IPv6Len+8 || quoted[0]>>4 != 6 {
 		return
 	}
@@ -56,10 +62,7 @@ func heardUnreachable6(nobody bool, limit uint32, quoted []byte) {
 	if !from.isOwn6() {
 		return
 	}
-	if limit != 0 { // LimitMSS counts the header of IPv4
-		limit = max(limit, leastMTU6) - (inet.IPv6Len - inet.IPv4Len)
-	}
-	heardOf(quoted[6], from, to, quoted[inet.IPv6Len:], nobody, limit)
+	heardOf(quoted[6], from, to, quoted[inet.IPv6Len:], v)
 }
 
 // fromBytes reads an address of IPv6.

@@ -156,9 +156,32 @@ func askStale(now uint64) {
 		if n.waiting != 0 && n.times >= mostAsked && now-n.asked >= askInterval {
 			n.times = 0
 			n.forgetWaiting()
+			unreachableBy(n.address)
 		}
 		if n.waiting != 0 || n.mac != 0 && now-n.seen > neighbourFresh && now-n.seen < neighbourLost {
 			n.ask(now)
+		}
+	}
+}
+
+// unreachableBy ends attempts to connect that lead over a neighbour that does not answer.
+func unreachableBy(hop ip) {
+	if connHeads == 0 {
+		return
+	}
+	for chain := range uint64(connChains) {
+		for n := *at[uint32](connHeads + chain*4); n != 0; {
+			c := connectionAt(n)
+			next, over := c.next, ip{}
+			if c.remote.is4() {
+				over = nextHop(c.remote)
+			} else {
+				over = nextHop6(c.remote)
+			}
+			if over.equal(hop) {
+				unconnectable(n, eHOSTUNREACH)
+			}
+			n = next
 		}
 	}
 }

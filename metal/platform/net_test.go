@@ -171,6 +171,52 @@ func TestPortUnreachable(t *testing.T) {
 	w.ended()
 }
 
+// What routers say of an attempt to connect ends it, if they have seen it; of a datagram only what is final is told.
+func TestUnreachable(t *testing.T) {
+	w := newWire(t, 2048)
+	for code, want := range icmpVerdicts {
+		if code == icmpNeedsFrag {
+			continue
+		}
+		fd, _ := connectOut(t, 5000)
+		syn := w.take()[0][14:]
+		forged := bytes.Clone(syn)
+		forged[24]++ // its sequence number
+		w.give(icmpFrame(peerIP, icmpUnreachable, byte(code), 0, forged[:28]), icmpFrame(peerIP, icmpUnreachable, 16, 0, syn[:28]))
+		if e := sockError(t, fd); e != 0 {
+			t.Errorf("code %d, forged: %s", code, result(errno(e)))
+		}
+		w.give(icmpFrame(peerIP, icmpUnreachable, byte(code), 0, syn[:28]))
+		if e := sockError(t, fd); e != uint64(want.errno) || e == 0 {
+			t.Errorf("code %d: got %s", code, result(errno(e)))
+		}
+		if r := platformCall(sysConnect, fd, addressAt(0), 16); r != errno(eINPROGRESS) {
+			t.Errorf("code %d: connect again: %s", code, result(r))
+		}
+		must(t, "close", sysClose, fd)
+
+		fd = must(t, "socket", sysSocket, afInet, sockDatagram|oNonblock, 0)
+		must(t, "connect", sysConnect, fd, addressAt(0), 16)
+		w.take()
+		send(fd, []byte("question"))
+		w.give(icmpFrame(peerIP, icmpUnreachable, byte(code), 0, w.take()[0][14:14+28]))
+		if e := sockError(t, fd); (e != 0) != want.final || want.final && e != uint64(want.errno) {
+			t.Errorf("code %d: a datagram's error is %s", code, result(errno(e)))
+		}
+		must(t, "close", sysClose, fd)
+	}
+	fd, _ := connectOut(t, 5000)
+	syn := w.only()
+	w.give(tcpFrame(peerIP, inet.Segment{From: 5000, To: syn.seg.From, Seq: 1, Ack: syn.seg.Seq + 1, Flags: inet.SYN | inet.ACK, Window: 1000}, nil))
+	w.take()
+	send(fd, []byte("question"))
+	w.give(icmpFrame(peerIP, icmpUnreachable, 1, 0, w.take()[0][14:14+28]))
+	if readyNow(fd)&epollErr != 0 {
+		t.Error("a connection that stood was ended")
+	}
+	w.ended()
+}
+
 // TestBeforeSockets: who knocks before the program has made a socket, so that there is no table of ports, is refused.
 func TestBeforeSockets(t *testing.T) {
 	w := newWire(t, 2048)

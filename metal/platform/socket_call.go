@@ -23,6 +23,7 @@ const (
 
 const (
 	eNOTSOCK         = 88
+	eNONET           = 64
 	eDESTADDRREQ     = 89
 	eMSGSIZE         = 90
 	eNOPROTOOPT      = 92
@@ -37,6 +38,7 @@ const (
 	eISCONN          = 106
 	eNOTCONN         = 107
 	eCONNREFUSED     = 111
+	eHOSTDOWN        = 112
 	eHOSTUNREACH     = 113
 	eALREADY         = 114
 	eINPROGRESS      = 115
