@@ -31,7 +31,7 @@ func TestSameOnLinux(t *testing.T) {
 		run("test/programs/wild"),
 	}
 	for _, deed := range []string{"panic", "goexit", "deadlock", "overflow", "concurrent", "divide", "write", "sigterm",
-		"environment", "pipe", "clock", "files", "system", "profile", "datagrams"} {
+		"environment", "pipe", "clock", "files", "system", "profile", "datagrams", "waits"} {
 		cases = append(cases, run("test/programs/run", deed).named(deed))
 	}
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {

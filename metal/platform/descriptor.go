@@ -150,6 +150,7 @@ func raiseVector(v uint64) {
 
 func signalDescriptor(fd, n uint64) {
 	descriptors[fd].count += n
+	tellAny()
 	tellPoller(fd)
 }
 
@@ -171,6 +172,8 @@ func descriptorCall(f *frame, n uint64) (uint64, bool) {
 			return errno(eMFILE), true
 		}
 		return fd, true
+	case sysPoll, sysPpoll, sysSelect, sysPselect6:
+		return pollCall(f, n), true
 	case sysRead, sysWrite, sysClose, sysFcntl:
 		if a >= usedDescriptors || descriptors[a].kind == fdFree {
 			return errno(eBADF), true
@@ -345,19 +348,26 @@ func epollCtl(poller, op, fd, event uint64) uint64 {
 }
 
 // readyEvents is what epoll reports of d now.
-func readyEvents(d *descriptor) uint32 {
-	events := uint32(0)
+func readyEvents(d *descriptor) uint32 { return readyMask(d) & d.want }
+
+// readyMask is what is so of d now.
+func readyMask(d *descriptor) uint32 {
 	switch d.kind {
 	case fdPipeRead, fdPipeWrite:
-		events = pipeReady(d)
+		return pipeReady(d)
 	case fdSocket:
-		events = socketReady(socketAt(d.index))
-	case fdEvent, fdVector:
+		return socketReady(socketAt(d.index))
+	case fdEvent:
+		if d.count == 0 {
+			return epollOut
+		}
+		return epollIn | epollOut
+	case fdVector:
 		if d.count != 0 {
-			events = epollIn
+			return epollIn
 		}
 	}
-	return events & d.want
+	return 0
 }
 
 // timeoutMillis turns epoll_wait's timeout into nanoseconds; negative is for ever.

@@ -35,7 +35,7 @@ func inputUnknown(from, to ip, s *inet.Segment, now uint64) uint32 {
 // inputSYN begins a connection to listener l.
 func inputSYN(l uint32, from, to ip, s *inet.Segment, now uint64) {
 	listener := socketAt(uint64(l))
-	if listener.queued > listener.backlog {
+	if listener.queued > uint32(listener.backlog) {
 		netCount.refused++
 		return // it comes again, and finds room or not
 	}
@@ -69,7 +69,7 @@ func acceptCookie(l uint32, from, to ip, s *inet.Segment, now uint64) uint32 {
 		return 0
 	}
 	listener := socketAt(uint64(l))
-	if listener.queued > listener.backlog {
+	if listener.queued > uint32(listener.backlog) {
 		netCount.refused++
 		return 0
 	}

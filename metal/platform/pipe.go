@@ -83,6 +83,7 @@ func freePipe(i uint64) {
 
 // pipeEvent tells who waits at one end of pipe i, or polls it, that something changed.
 func pipeEvent(i uint64, end descriptorKind) {
+	tellAny()
 	if pipeAt(i).busy != 0 {
 		for id := uint64(1); id < threadsMade; id++ {
 			if t := threads[id]; t != nil && t.state == threadBlocked && t.wait == waitPipe && t.waitAddr == i {

@@ -122,6 +122,10 @@ func pushSignal(f *frame, t *thread, sig, code, address, area uint64) {
 		m.FPState = fp
 	}
 	store64(uc+ucSigmask, t.sigmask)
+	if t.masked { // the handler interrupts a call with a mask of its own
+		t.masked = false
+		store64(uc+ucSigmask, t.oldMask)
+	}
 	info := uc + ucInfo
 	store32(info, uint32(sig))
 	store32(info+8, uint32(code))

@@ -76,12 +76,15 @@ type socket struct {
 	next     uint32 // in a queue
 	portNext uint32 // in the table of ports
 
-	first, last     uint32 // of the queue. While it waits in one itself: first is the listener
-	queued, backlog uint32
+	first, last uint32 // of the queue. While it waits in one itself: first is the listener
+	queued      uint32
 
-	keep                  [3]uint16 // TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT
+	timeouts              [2]uint32 // SO_RCVTIMEO, SO_SNDTIMEO: see timeLimit
+	keep                  [2]uint16 // TCP_KEEPIDLE, TCP_KEEPINTVL
 	localPort, remotePort uint16
-	holds                 bool // bytes from outside lie beyond a gap in what was received
+	backlog               uint16
+	probes                uint8 // TCP_KEEPCNT
+	holds                 bool  // bytes from outside lie beyond a gap in what was received
 	local, remote         ip
 
 	in ring
@@ -102,7 +105,7 @@ func newSocket(domain uint32, kind uint8) uint64 {
 		return 0
 	}
 	s := socketAt(uint64(i))
-	*s = socket{domain: domain, kind: kind, refs: 1, keep: [3]uint16{7200, 75, 9}}
+	*s = socket{domain: domain, kind: kind, refs: 1, keep: [2]uint16{7200, 75}, probes: 9}
 	if domain != afInet6 {
 		s.local, s.remote = any4, any4
 	}
@@ -148,6 +151,7 @@ func openSocket(i, flags uint64) uint64 {
 // socketEvent tells who waits for socket i, or polls it, that something changed.
 func socketEvent(i uint32) {
 	s := socketAt(uint64(i))
+	tellAny()
 	if s.waiting != 0 {
 		for id := uint64(1); id < threadsMade; id++ {
 			if t := threads[id]; t != nil && t.state == threadBlocked && t.wait == waitSocket && t.waitAddr == uint64(i) {
@@ -174,15 +178,46 @@ func tellPollerOf(fd uint64, i uint32) {
 	}
 }
 
-// wait blocks until something happens to socket i. False: a signal came first.
-func (s *socket) wait(i uint64) bool {
+// wait blocks until something happens to socket i, or until a time, or says why not.
+func (s *socket) wait(i, until uint64) uint64 {
+	deadline := uint64(0)
+	if until != never {
+		if deadline = until; until <= nanotime() {
+			return eAGAIN
+		}
+	}
 	if netSleep() {
-		return true
+		return 0
 	}
 	s.waiting++
-	_, interrupted := block(waitSocket, i, 0)
+	_, interrupted := block(waitSocket, i, deadline)
 	s.waiting--
-	return !interrupted
+	switch {
+	case !interrupted:
+		return 0
+	case deadline != 0:
+		return eINTRonce
+	}
+	return eINTR
+}
+
+// Directions of a socket, and values of its time-outs beside milliseconds.
+const (
+	receiving, sending = 0, 1
+
+	noTimeout, noWait = 0, ^uint32(0)
+)
+
+// timeLimit is when a call that begins to wait gives up.
+func (s *socket) timeLimit(direction uint64) uint64 {
+	switch v := s.timeouts[direction]; v {
+	case noTimeout:
+		return never
+	case noWait:
+		return 0
+	default:
+		return after(uint64(v) * 1_000_000)
+	}
 }
 
 // enoughRoom is how much a peer must take before a stream that was full can be written again.

@@ -107,7 +107,7 @@ func (s *socket) listenOutside(i, backlog uint32) uint64 {
 	}
 	gateway.stream = i
 	s.state = sockListening
-	s.backlog = min(backlog, mostQueued)
+	s.backlog = uint16(min(backlog, mostQueued))
 	return 0
 }
 

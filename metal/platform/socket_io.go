@@ -21,6 +21,8 @@ type message struct {
 
 	name, nameSize uint64 // where an address is, or goes to: 0 is nowhere
 	result         uint32 // msg_flags
+	direction      uint64 // sending, receiving
+	until          uint64 // when it gives up; 0: it did not wait yet
 	local          ip     // of a datagram: our address, if it is to be told
 }
 
@@ -62,6 +64,9 @@ func socketTransfer(fd uint64, m *message, write bool) uint64 {
 func (s *socket) transfer(i uint64, m *message, write bool) (r uint64) {
 	if m.vectors != 0 && !userRange(m.vectors, m.count*16, false) {
 		return errno(eFAULT)
+	}
+	if write {
+		m.direction = sending
 	}
 	switch {
 	case m.flags&msgOOB != 0:
@@ -181,10 +186,10 @@ func (s *socket) await(i uint64, m *message) uint64 {
 	switch {
 	case !s.blocks(m):
 		return eAGAIN
-	case !s.wait(i):
-		return eINTR
+	case m.until == 0:
+		m.until = max(s.timeLimit(m.direction), 1)
 	}
-	return 0
+	return s.wait(i, m.until)
 }
 
 func (s *socket) receiveStream(i uint64, m *message) uint64 {

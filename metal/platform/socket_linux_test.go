@@ -193,7 +193,7 @@ func (w *socketTwin) randomSocketCall() {
 	all := append(append([]pair{}, w.clients...), w.servers...)
 	kinds := []string{"connect"}
 	if len(all) != 0 {
-		kinds = []string{"connect", "close", "shutdown", "write", "write", "read", "read", "peer", "error", "name", "linger", "again"}
+		kinds = []string{"connect", "close", "shutdown", "write", "write", "read", "read", "peer", "error", "name", "linger", "again", "poll", "timeout"}
 	}
 	kind := rapid.SampledFrom(kinds).Draw(w.t, "call")
 	if kind == "connect" {
@@ -253,6 +253,10 @@ func (w *socketTwin) randomSocketCall() {
 		w.same("SO_LINGER", sysSetsockopt, func(side int) []uint64 {
 			return []uint64{p[side], levelSocket, soLinger & 0xff, buffer(side), 8}
 		})
+	case "poll":
+		w.pollSockets()
+	case "timeout":
+		w.timeout(p)
 	case "again":
 		for side := range 2 {
 			setAddress(side, w.family, w.host(), w.port(*w.listening, side))

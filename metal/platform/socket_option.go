@@ -125,11 +125,8 @@ func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 	switch option := level<<8 | name; option {
 	case soSndBuf, soRcvBuf:
 		return 0
-	case soRcvTimeo, soSndTimeo: // there are no such timeouts
-		if n < 16 || !userRange(p, 16, false) || load64(p)|load64(p+8) != 0 {
-			return errno(eINVAL)
-		}
-		return 0
+	case soRcvTimeo, soSndTimeo:
+		return s.setTimeout(option-soRcvTimeo, p, n)
 	case soLinger:
 		if n < 8 {
 			return errno(eINVAL)
@@ -148,11 +145,37 @@ func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 		if v < 1 || v > most {
 			return errno(eINVAL)
 		}
-		s.keep[option-tcpKeepIdle] = uint16(v)
+		if option == tcpKeepCount {
+			s.probes = uint8(v)
+		} else {
+			s.keep[option-tcpKeepIdle] = uint16(v)
+		}
 		s.optionChanged()
 		return 0
 	}
 	return errno(eNOPROTOOPT)
+}
+
+// setTimeout sets SO_RCVTIMEO or SO_SNDTIMEO: a struct timeval, which is rounded up to milliseconds. A negative one means not to wait.
+func (s *socket) setTimeout(direction, p, n uint64) uint64 {
+	if n < 16 {
+		return errno(eINVAL)
+	}
+	if !userRange(p, 16, false) {
+		return errno(eFAULT)
+	}
+	sec, usec := int64(load64(p)), load64(p+8)
+	switch {
+	case usec >= 1_000_000:
+		return errno(eDOM)
+	case sec < 0:
+		s.timeouts[direction] = noWait
+	case sec >= int64(noWait/1000): // 49 days
+		s.timeouts[direction] = noTimeout
+	default:
+		s.timeouts[direction] = uint32(uint64(sec)*1000 + (usec+999)/1000)
+	}
+	return 0
 }
 
 // getOption is getsockopt(2).
@@ -203,7 +226,9 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 		v = s.protocol()
 	case option == soDomain:
 		v = s.domain
-	case option >= tcpKeepIdle && option <= tcpKeepCount:
+	case option == tcpKeepCount:
+		v = uint32(s.probes)
+	case option == tcpKeepIdle || option == tcpKeepIdle+1:
 		v = uint32(s.keep[option-tcpKeepIdle])
 	default:
 		return errno(eNOPROTOOPT)
@@ -214,7 +239,7 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 // tcpInfoSize is that of struct tcp_info up to what Linux 4.20 had.
 const tcpInfoSize = 232
 
-// getStructure gives an option that is more than a number: of struct tcp_info the state only, of a timeout that there is none.
+// getStructure gives an option that is more than a number: of struct tcp_info the state only, of a time-out a struct timeval.
 func (s *socket) getStructure(option, n, p, lenp uint64) uint64 {
 	size := uint64(16)
 	if option == tcpInfo {
@@ -225,8 +250,13 @@ func (s *socket) getStructure(option, n, p, lenp uint64) uint64 {
 		return errno(eFAULT)
 	}
 	clear(bytesAt(p, n))
-	if option == tcpInfo && n != 0 {
-		*at[byte](p) = s.tcpState()
+	if option == tcpInfo {
+		if n != 0 {
+			*at[byte](p) = s.tcpState()
+		}
+	} else if v := s.timeouts[option-soRcvTimeo]; v != noWait {
+		t := [2]uint64{uint64(v) / 1000, uint64(v) % 1000 * 1000}
+		copy(bytesAt(p, n), bytesAt(addressOf(&t), 16))
 	}
 	store32(lenp, uint32(n))
 	return 0

@@ -35,7 +35,7 @@ func (s *socket) connectOutside(i uint32, to ip, port uint16) uint64 {
 	if s.flags&oNonblock != 0 {
 		return errno(eINPROGRESS)
 	}
-	return s.waitConnected(i)
+	return s.waitConnected(i, eINPROGRESS)
 }
 
 // tune tells a connection what its socket's options are.
@@ -46,7 +46,7 @@ func (s *socket) tune(c *connection, now uint64) {
 	if s.options&optKeepAlive != 0 {
 		idle = uint64(s.keep[0]) * nanos
 	}
-	c.SetKeepAlive(idle, uint64(s.keep[1])*nanos, uint8(s.keep[2]), now)
+	c.SetKeepAlive(idle, uint64(s.keep[1])*nanos, s.probes, now)
 }
 
 // optionChanged is called when an option of a socket with a connection was set.
@@ -62,7 +62,8 @@ func (s *socket) optionChanged() {
 
 // inherit is what an accepted socket has from its listener.
 func (s *socket) inherit(l *socket) {
-	s.options, s.linger, s.keep = l.options&^(optBound|optShared|optTransparent), l.linger, l.keep
+	s.options, s.linger, s.keep, s.probes = l.options&^(optBound|optShared|optTransparent), l.linger, l.keep, l.probes
+	s.timeouts = l.timeouts
 }
 
 // append puts s, number n, into the queue of l, number li.

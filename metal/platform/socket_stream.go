@@ -25,7 +25,7 @@ func (s *socket) listen(i uint32, backlog uint64) uint64 {
 		s.state = was
 		return errno(eADDRINUSE)
 	}
-	s.backlog = min(uint32(backlog), mostQueued)
+	s.backlog = uint16(min(uint32(backlog), mostQueued))
 	s.advance()
 	return 0
 }
@@ -41,7 +41,7 @@ func (s *socket) connectStream(i uint32, p, n uint64) uint64 {
 		if s.flags&oNonblock != 0 {
 			return errno(eALREADY)
 		}
-		return s.waitConnected(i)
+		return s.waitConnected(i, eALREADY)
 	case sockNew:
 	default:
 		return errno(eISCONN)
@@ -73,15 +73,21 @@ func (s *socket) connectStream(i uint32, p, n uint64) uint64 {
 		if s.flags&oNonblock != 0 {
 			return errno(eINPROGRESS)
 		}
-		return s.waitConnected(i)
+		return s.waitConnected(i, eINPROGRESS)
 	}
 	return 0
 }
 
-func (s *socket) waitConnected(i uint32) uint64 {
+// waitConnected waits for the end of the attempt to connect. late is what it says when that takes longer than it may.
+func (s *socket) waitConnected(i uint32, late uint64) uint64 {
+	until := s.timeLimit(sending)
 	for s.state == sockConnecting {
-		if !s.wait(uint64(i)) {
-			return errno(eINTR)
+		switch e := s.wait(uint64(i), until); e {
+		case 0:
+		case eAGAIN:
+			return errno(late)
+		default:
+			return errno(e)
 		}
 	}
 	if e := s.takeError(); e != 0 {
@@ -103,7 +109,7 @@ func (l *socket) enqueue(li uint32, s *socket, i uint32) uint32 {
 	c.remote, c.remotePort = s.local, s.localPort
 	l.append(li, c, uint32(n))
 	s.state = sockConnected
-	if l.queued > l.backlog+1 {
+	if l.queued > uint32(l.backlog)+1 {
 		s.state = sockConnecting
 	}
 	if li == gateway.stream {
@@ -124,7 +130,7 @@ func (l *socket) dequeue() uint32 {
 	}
 	c.next, c.first = 0, 0
 	l.queued--
-	if l.queued > l.backlog {
+	if l.queued > uint32(l.backlog) {
 		l.advance()
 	}
 	return n
@@ -133,7 +139,7 @@ func (l *socket) dequeue() uint32 {
 // advance completes the connections that the queue has room for now: one more than the backlog, as on Linux.
 func (l *socket) advance() {
 	n := l.first
-	for k := uint32(0); k <= l.backlog && n != 0; k++ {
+	for k := uint32(0); k <= uint32(l.backlog) && n != 0; k++ {
 		c := socketAt(uint64(n))
 		if i := c.peer; i != 0 && socketAt(uint64(i)).state == sockConnecting && c.options&optUndecided == 0 {
 			socketAt(uint64(i)).state = sockConnected
@@ -152,6 +158,7 @@ func (s *socket) accept(i, p, lenp, flags uint64) uint64 {
 		return errno(eOPNOTSUPP)
 	}
 	polled := false
+	until := s.timeLimit(receiving)
 	for {
 		switch {
 		case s.state != sockListening:
@@ -174,8 +181,10 @@ func (s *socket) accept(i, p, lenp, flags uint64) uint64 {
 			netPoll()
 		case s.flags&oNonblock != 0:
 			return errno(eAGAIN)
-		case !s.wait(i):
-			return errno(eINTR)
+		default:
+			if e := s.wait(i, until); e != 0 {
+				return errno(e)
+			}
 		}
 	}
 }

@@ -119,11 +119,15 @@ const (
 	eNOSPC       = 28
 	eSPIPE       = 29
 	eROFS        = 30
+	eDOM         = 33
 	eNOSYS       = 38
 	eNOTEMPTY    = 39
 	eTIMEDOUT    = 110
 	eNAMETOOLONG = 36
 )
+
+// eINTRonce is EINTR of a call that is not made again: it may wait for so long only.
+const eINTRonce = 513
 
 func errno(e uint64) uint64 { return -e }
 
@@ -208,12 +212,18 @@ func syscallEnter(f *frame) {
 
 // finishCall makes a call that was interrupted again after the handler, and delivers signals.
 func finishCall(f *frame, n uint64) {
-	if f.AX == errno(eINTR) && restarts(n) {
-		f.AX = n
-		f.IP -= syscallSize
+	switch f.AX {
+	case errno(eINTR):
+		if restarts(n) {
+			f.AX = n
+			f.IP -= syscallSize
+		}
+	case errno(eINTRonce):
+		f.AX = errno(eINTR)
 	}
 	if t := cpu().current; t.pending&^t.sigmask != 0 {
 		deliver(f, 0)
+		t.unmask()
 	}
 }
 

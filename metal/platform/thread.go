@@ -41,6 +41,8 @@ type thread struct {
 	sleepNext *thread
 
 	sigmask  uint64
+	oldMask  uint64 // while masked: what sigmask is again after the call
+	masked   bool
 	pending  uint64
 	altSP    uint64
 	altSize  uint64

@@ -36,6 +36,7 @@ var deeds = map[string]func(){
 	"system":      system,
 	"profile":     profile,
 	"datagrams":   datagrams,
+	"waits":       waits,
 }
 
 func main() {
