@@ -236,10 +236,7 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 	return putOption(uint64(v)|uint64(second)<<32, min(n, size), p, lenp)
 }
 
-// tcpInfoSize is that of struct tcp_info up to what Linux 4.20 had.
-const tcpInfoSize = 232
-
-// getStructure gives an option that is more than a number: of struct tcp_info the state only, of a time-out a struct timeval.
+// getStructure gives an option that is more than a number: TCP_INFO, or a time-out as a struct timeval.
 func (s *socket) getStructure(option, n, p, lenp uint64) uint64 {
 	size := uint64(16)
 	if option == tcpInfo {
@@ -251,9 +248,9 @@ func (s *socket) getStructure(option, n, p, lenp uint64) uint64 {
 	}
 	clear(bytesAt(p, n))
 	if option == tcpInfo {
-		if n != 0 {
-			*at[byte](p) = s.tcpState()
-		}
+		var b [tcpInfoSize]byte
+		s.info(b[:])
+		copy(bytesAt(p, n), b[:])
 	} else if v := s.timeouts[option-soRcvTimeo]; v != noWait {
 		t := [2]uint64{uint64(v) / 1000, uint64(v) % 1000 * 1000}
 		copy(bytesAt(p, n), bytesAt(addressOf(&t), 16))

@@ -1,0 +1,25 @@
+package inet
+
+// Info is what can be told of a connection: struct tcp_info of Linux has these, under names like them.
+type Info struct {
+	Timestamps, SACK, Scaled bool
+	SendScale                uint8 // the peer's
+	Retries, Probes          uint8 // without an answer
+	RTO, RTT, RTTVar         uint64
+	SinceSent, SinceHeard    uint64 // nanoseconds; 0: never
+	SendMSS, OwnMSS          uint32
+	InFlight                 uint32 // bytes
+	Cwnd, SSThresh           uint32 // bytes
+}
+
+// Info tells of the connection.
+func (c *Conn) Info(now uint64, i *Info) {
+	*i = Info{Timestamps: c.tsOK, SACK: c.sackOK, Scaled: c.scaleOK, SendScale: c.sndScale, Retries: c.retries, Probes: c.probes,
+		RTO: c.rto, RTT: c.srtt, RTTVar: c.rttvar, SendMSS: c.mss, OwnMSS: c.ownMSS, InFlight: c.inFlight(), Cwnd: c.cwnd, SSThresh: c.ssthresh}
+	if c.lastSent != 0 {
+		i.SinceSent = now - c.lastSent
+	}
+	if c.lastHeard != 0 {
+		i.SinceHeard = now - c.lastHeard
+	}
+}
