@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,6 +108,28 @@ func (b *background) endsByItself(port int) {
 	}
 }
 
+// keepsValues: an unchanged server that is built on somebody else's library (redcon) answers clients of Redis.
+func (b *background) keepsValues(port int) {
+	b.want([]string{"kv\n"}, "run", "-d", "--name", "kv", "-p", fmt.Sprintf("127.0.0.1:%d:6379", port), "./apps/kv")
+	const question, answer = "PING\r\n*3\r\n$3\r\nSET\r\n$4\r\nname\r\n$3\r\nnom\r\nGET name\r\nQUIT\r\n", "+PONG\r\n+OK\r\n$3\r\nnom\r\n+OK\r\n"
+	for got := ""; got != answer; time.Sleep(10 * time.Millisecond) { // QEMU takes connections before the program listens, and ends them
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, question)
+		all, err := io.ReadAll(c)
+		c.Close()
+		if got = string(all); b.ctx.Err() != nil || got != "" && got != answer {
+			b.t.Fatalf("kv answered %q, error %v, want %q", got, err, answer)
+		}
+	}
+	if _, code := b.run("rm", "-f", "kv"); code != 0 {
+		b.t.Errorf("rm: code %d", code)
+	}
+}
+
 // TestBackground: a machine in the background starts with the first program, serves it to this computer, and goes without a trace.
 func TestBackground(t *testing.T) {
 	b := newBackground(t)
@@ -136,6 +160,7 @@ func TestBackground(t *testing.T) {
 	b.want([]string{`"cpus": 2`, `"running": true`, `"memory_free"`}, "machine", "inspect")
 	b.want([]string{"nom_build_info{", `nom_app_up{app="web"} 1`, "# EOF"}, "machine", "metrics")
 	b.endsByItself(freeTCPPort(t))
+	b.keepsValues(freeTCPPort(t))
 	b.want([]string{"web\n"}, "stop", "web")
 	b.want([]string{"web", "exited (0)"}, "ps", "-a")
 	b.want([]string{"0\n"}, "wait", "web")
