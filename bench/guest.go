@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -21,7 +19,7 @@ type guest struct {
 	said    bytes.Buffer
 	started time.Time
 	dir     string
-	ended   chan error
+	ended   chan struct{} // closed when it has
 }
 
 // qemu is the arguments that both kinds of machine have in common with what nom boot gives QEMU.
@@ -37,9 +35,13 @@ func (b *bench) bootLinux(ctx context.Context, w workload, port int, count bool)
 	} else {
 		args = append(args, "-accel", "tcg,thread=multi")
 	}
+	if b.vf {
+		// QEMU does not decode the registers of virtual functions above 4 GiB, where Linux would place them.
+		args = append(args, "-global", "q35-pcihost.pci-hole64-size=0")
+	}
 	args = append(args, "-netdev", "user,id=net0,"+w.forward(port), "-device", "igb,netdev=net0", "-serial", "stdio",
-		"-kernel", b.linux.kernel, "-initrd", b.linux.initramfs, "-append", "console=ttyS0 quiet panic=-1 -- "+strings.Join(w.linux, " "))
-	return start(ctx, "qemu-system-x86_64", args, func(socket string) []string { return []string{"-qmp", socket} })
+		"-kernel", b.linux.kernel, "-initrd", b.linux.initramfs, "-append", "console=ttyS0 quiet panic=-1 "+b.linux.environment+"-- "+strings.Join(w.linux, " "))
+	return start(ctx, "qemu-system-x86_64", args)
 }
 
 // bootNom starts a machine with nom.
@@ -55,18 +57,22 @@ func (b *bench) bootNom(ctx context.Context, w workload, port int, count bool) (
 	}
 	args = append(args, filepath.Join(b.dir, w.nom[0]), "--")
 	args = append(args, w.nom[1:]...)
-	return start(ctx, b.nom, args, func(socket string) []string { return []string{"--qemu-arg", "-qmp", "--qemu-arg", socket} })
+	return start(ctx, b.nom, args)
 }
 
-func start(ctx context.Context, program string, args []string, monitor func(string) []string) (*guest, error) {
+// start starts QEMU, or nom boot, with a monitor and a file for what QEMU traces.
+func start(ctx context.Context, program string, args []string) (*guest, error) {
 	dir, err := os.MkdirTemp("", "nom-bench-") // a socket's path must be short
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{dir: dir, ended: make(chan error, 1)}
-	more := monitor("unix:" + g.monitor() + ",server=on,wait=off")
+	g := &guest{dir: dir, ended: make(chan struct{})}
+	more := []string{"-qmp", "unix:" + g.monitor() + ",server=on,wait=off", "-D", g.trace()}
 	if args[0] == "boot" {
-		args = append(append([]string{"boot"}, more...), args[1:]...)
+		for _, arg := range more {
+			args = slices.Insert(args, 1, "--qemu-arg="+arg)
+		}
+		slices.Reverse(args[1 : 1+len(more)])
 	} else {
 		args = append(args, more...)
 	}
@@ -79,7 +85,10 @@ func start(ctx context.Context, program string, args []string, monitor func(stri
 		os.RemoveAll(dir)
 		return nil, err
 	}
-	go func() { g.ended <- g.cmd.Wait() }()
+	go func() {
+		_ = g.cmd.Wait()
+		close(g.ended)
+	}()
 	return g, nil
 }
 
@@ -93,30 +102,4 @@ func (g *guest) stop() string {
 
 func (g *guest) monitor() string { return g.dir + "/qmp.sock" }
 
-// instructions is how many the machine has executed, all processors together. Those that halt execute none. The machine must count.
-func (g *guest) instructions() (uint64, error) {
-	c, err := net.Dial("unix", g.monitor())
-	if err != nil {
-		return 0, err
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
-	answers := json.NewDecoder(bufio.NewReader(c))
-	var answer struct {
-		QMP    json.RawMessage
-		Return struct{ Icount uint64 }
-	}
-	if err := answers.Decode(&answer); err != nil { // the greeting
-		return 0, err
-	}
-	for _, command := range []string{"qmp_capabilities", "query-replay"} {
-		fmt.Fprintf(c, "{\"execute\":%q}\n", command)
-		if err := answers.Decode(&answer); err != nil {
-			return 0, err
-		}
-	}
-	if answer.Return.Icount == 0 {
-		return 0, fmt.Errorf("QEMU does not say how many instructions it executed")
-	}
-	return answer.Return.Icount, nil
-}
+func (g *guest) trace() string { return g.dir + "/trace" }

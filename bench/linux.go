@@ -14,10 +14,13 @@ import (
 const linuxKernel = "linux-image-6.12.95+deb12-amd64"
 
 // linuxFiles are what a Linux guest is booted from.
-type linuxFiles struct{ kernel, initramfs string }
+type linuxFiles struct {
+	kernel, initramfs string
+	environment       string // of its first program: words of the kernel's command line, each with a space behind it
+}
 
 // makeLinux gets a kernel, which stays in the user's cache, and makes an initramfs of the programs in dir.
-func makeLinux(ctx context.Context, dir string) (*linuxFiles, error) {
+func makeLinux(ctx context.Context, dir string, vf bool) (*linuxFiles, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, err
@@ -36,10 +39,10 @@ func makeLinux(ctx context.Context, dir string) (*linuxFiles, error) {
 		return nil, err
 	}
 	files := map[string]string{}
-	for _, name := range []string{"init", "echo", "web"} {
+	for _, name := range append([]string{"init"}, programs...) {
 		files[name] = filepath.Join(dir, name)
 	}
-	for _, m := range []string{"drivers/dca/dca", "drivers/i2c/algos/i2c-algo-bit", "drivers/net/ethernet/intel/igb/igb"} {
+	for _, m := range []string{"drivers/dca/dca", "drivers/i2c/algos/i2c-algo-bit", "drivers/net/ethernet/intel/igb/igb", "drivers/net/ethernet/intel/igbvf/igbvf"} {
 		found, _ := filepath.Glob(root + "/lib/modules/*/kernel/" + m + ".ko.xz")
 		if len(found) != 1 {
 			return nil, fmt.Errorf("%s has no module %s", root, m)
@@ -51,7 +54,7 @@ func makeLinux(ctx context.Context, dir string) (*linuxFiles, error) {
 		return nil, err
 	}
 	var b bytes.Buffer
-	for _, d := range []string{"dev"} {
+	for _, d := range []string{"dev", "sys"} {
 		archive(&b, d, 0o040755, nil)
 	}
 	for name, from := range files {
@@ -62,7 +65,11 @@ func makeLinux(ctx context.Context, dir string) (*linuxFiles, error) {
 		archive(&b, name, 0o100755, content)
 	}
 	archive(&b, "TRAILER!!!", 0, nil)
-	return &linuxFiles{kernels[0], image}, os.WriteFile(image, b.Bytes(), 0o600)
+	environment := ""
+	if vf {
+		environment = "vf=1 "
+	}
+	return &linuxFiles{kernels[0], image, environment}, os.WriteFile(image, b.Bytes(), 0o600)
 }
 
 // unpackKernel downloads the package with apt and unpacks it to root.

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -22,6 +19,7 @@ type load struct {
 	Rate     float64 `json:"requests_per_second"`
 	P50      float64 `json:"p50_us"`
 	P99      float64 `json:"p99_us"`
+	P999     float64 `json:"p99.9_us"`
 }
 
 const (
@@ -35,6 +33,10 @@ type until struct {
 	time     time.Duration
 }
 
+func (u until) over(requests int, begin time.Time) bool {
+	return (u.requests == 0 || requests >= u.requests) && (u.time == 0 || time.Since(begin) >= u.time)
+}
+
 func summary(took []time.Duration, whole time.Duration, lost int) load {
 	l := load{Requests: len(took), Lost: lost}
 	if len(took) == 0 {
@@ -42,107 +44,119 @@ func summary(took []time.Duration, whole time.Duration, lost int) load {
 	}
 	slices.Sort(took)
 	l.Rate = float64(len(took)) / whole.Seconds()
-	l.P50 = float64(took[len(took)/2]) / 1e3
-	l.P99 = float64(took[len(took)*99/100]) / 1e3
+	l.P50, l.P99, l.P999 = percentile(took, 500), percentile(took, 990), percentile(took, 999)
 	return l
 }
 
-// datagrams keeps so many questions on the way. When nothing comes for a while, all that are on the way are lost.
-func datagrams(ctx context.Context, address string, outstanding int, end until) (load, error) {
+// percentile is the least of the sorted times that so many of a thousand do not exceed, in microseconds.
+func percentile(sorted []time.Duration, perMille int) float64 {
+	rank := (len(sorted)*perMille + 999) / 1000
+	return float64(sorted[max(rank, 1)-1]) / 1e3
+}
+
+// flight is what is on the way to a server: numbered datagrams.
+type flight struct {
+	first uint64 // number of the oldest
+	sent  []time.Duration
+	open  int // how many of them are not answered
+	lost  int
+}
+
+// answered is what stands in flight.sent for a datagram that is no longer on the way.
+const answered = -1
+
+// send notes one that is sent now and returns its number.
+func (f *flight) send(now time.Duration) uint64 {
+	f.sent = append(f.sent, now)
+	f.open++
+	return f.first + uint64(len(f.sent)) - 1
+}
+
+// answer says when the question was sent. It is false for what is not on the way (any more).
+func (f *flight) answer(number uint64) (sent time.Duration, ok bool) {
+	at := number - f.first
+	if number < f.first || at >= uint64(len(f.sent)) || f.sent[at] == answered {
+		return 0, false
+	}
+	sent = f.sent[at]
+	f.sent[at] = answered
+	f.open--
+	return sent, true
+}
+
+// expire gives up those that were sent before a time.
+func (f *flight) expire(before time.Duration) {
+	n := 0
+	for ; n < len(f.sent) && f.sent[n] < before; n++ {
+		if f.sent[n] != answered {
+			f.open--
+			f.lost++
+		}
+	}
+	f.first += uint64(n)
+	f.sent = f.sent[n:]
+}
+
+// dialUDP has a socket with room for answers that come while this computer does something else.
+func dialUDP(address string) (net.Conn, error) {
 	c, err := net.Dial("udp4", address)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.(*net.UDPConn).SetReadBuffer(1 << 20)
+}
+
+// datagrams keeps so many questions on the way.
+func datagrams(ctx context.Context, address string, outstanding int, end until) (load, error) {
+	c, err := dialUDP(address)
 	if err != nil {
 		return load{}, err
 	}
 	defer c.Close()
-	question, answer := make([]byte, payload), make([]byte, 2048)
+	question, reply := make([]byte, payload), make([]byte, 2048)
 	var took []time.Duration
-	first, next, lost, missing := uint64(0), uint64(0), 0, outstanding
+	var f flight
 	begin := time.Now()
-	for end.requests != 0 && len(took) < end.requests || end.time != 0 && time.Since(begin) < end.time {
-		for ; missing > 0; missing-- {
-			binary.LittleEndian.PutUint64(question, next)
-			binary.LittleEndian.PutUint64(question[8:], uint64(time.Since(begin)))
-			next++
+	for !end.over(len(took), begin) {
+		now := time.Since(begin)
+		f.expire(now - lostIn)
+		for f.open < outstanding {
+			binary.LittleEndian.PutUint64(question, f.send(time.Since(begin)))
 			_, _ = c.Write(question) // reading says what is wrong
 		}
-		_ = c.SetReadDeadline(time.Now().Add(lostIn))
-		n, err := c.Read(answer)
-		switch {
-		case ctx.Err() != nil:
+		_ = c.SetReadDeadline(time.Now().Add(lostIn / 10))
+		n, err := c.Read(reply)
+		if ctx.Err() != nil {
 			return load{}, ctx.Err()
-		case err != nil:
+		}
+		if err != nil {
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				return load{}, err
 			}
-			lost += outstanding
-			first, missing = next, outstanding
-		case n == payload && binary.LittleEndian.Uint64(answer) >= first:
-			took = append(took, time.Since(begin)-time.Duration(binary.LittleEndian.Uint64(answer[8:])))
-			missing++
-		}
-	}
-	return summary(took, time.Since(begin), lost), nil
-}
-
-// exchange is one request on a connection.
-type exchange func(c net.Conn, b []byte) error
-
-func echoOnce(c net.Conn, b []byte) error {
-	if _, err := c.Write(b[:payload]); err != nil {
-		return err
-	}
-	_, err := io.ReadFull(c, b[:payload])
-	return err
-}
-
-var getRequest = []byte("GET / HTTP/1.1\r\nHost: guest\r\n\r\n")
-
-// getOnce reads a reply as far as its head and Content-Length say.
-func getOnce(c net.Conn, b []byte) error {
-	if _, err := c.Write(getRequest); err != nil {
-		return err
-	}
-	for have := 0; ; {
-		n, err := c.Read(b[have:])
-		if err != nil {
-			return err
-		}
-		have += n
-		head, body, ok := bytes.Cut(b[:have], []byte("\r\n\r\n"))
-		if !ok {
 			continue
 		}
-		_, length, ok := bytes.Cut(head, []byte("Content-Length: "))
-		if length, _, _ = bytes.Cut(length, []byte("\r\n")); !ok || !bytes.HasPrefix(head, []byte("HTTP/1.1 200 ")) {
-			return fmt.Errorf("the reply was %q", b[:have])
+		now = time.Since(begin)
+		if n != payload {
+			continue
 		}
-		if want, err := strconv.Atoi(string(length)); err != nil || len(body) >= want {
-			return err
+		if sent, ok := f.answer(binary.LittleEndian.Uint64(reply)); ok {
+			took = append(took, now-sent)
 		}
 	}
+	return summary(took, time.Since(begin), f.lost), nil
 }
 
-// streams makes requests on so many connections, one after the other on each.
-func streams(ctx context.Context, address string, connections int, end until, once exchange) (load, error) {
-	all := make([]net.Conn, connections)
-	for i := range all {
-		c, err := connect(ctx, address, once, 10*lostIn) // one after the other: QEMU's user network has a backlog of one
-		if err != nil {
-			return load{}, err
-		}
-		defer c.Close()
-		all[i] = c
-	}
-	took, errs := make([][]time.Duration, connections), make([]error, connections)
+// streams makes requests on connections, one after the other on each.
+func streams(all []*client, end until, once exchange) (load, error) {
+	took, errs := make([][]time.Duration, len(all)), make([]error, len(all))
+	end.requests = (end.requests + len(all) - 1) / len(all) // on each
 	var wg sync.WaitGroup
 	begin := time.Now()
 	for i, c := range all {
 		wg.Go(func() {
-			b := make([]byte, 4096)
-			for n := 0; end.requests != 0 && n < end.requests/connections || end.time != 0 && time.Since(begin) < end.time; n++ {
+			for !end.over(len(took[i]), begin) {
 				start := time.Now()
-				_ = c.SetDeadline(start.Add(time.Minute))
-				if errs[i] = once(c, b); errs[i] != nil {
+				if errs[i] = c.request(once); errs[i] != nil {
 					return
 				}
 				took[i] = append(took[i], time.Since(start))
@@ -154,14 +168,33 @@ func streams(ctx context.Context, address string, connections int, end until, on
 	return summary(slices.Concat(took...), whole, 0), errors.Join(errs...)
 }
 
+// connectAll makes connections, one after the other: QEMU's user network has a backlog of one.
+func connectAll(ctx context.Context, address string, connections int, once exchange) (all []*client, err error) {
+	for range connections {
+		c, err := connect(ctx, address, once, 10*lostIn)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func closeAll(all []*client) {
+	for _, c := range all {
+		c.Close()
+	}
+}
+
 // connect makes a connection on which one request was answered, in that time.
-func connect(ctx context.Context, address string, once exchange, patience time.Duration) (net.Conn, error) {
-	b := make([]byte, 4096)
+func connect(ctx context.Context, address string, once exchange, patience time.Duration) (*client, error) {
 	for {
-		c, err := net.DialTimeout("tcp4", address, patience)
+		conn, err := net.DialTimeout("tcp4", address, patience)
 		if err == nil {
+			c := &client{Conn: conn, b: make([]byte, 4096)}
 			_ = c.SetDeadline(time.Now().Add(patience))
-			if err = once(c, b); err == nil {
+			if err = once(c); err == nil {
 				return c, nil
 			}
 			c.Close()
@@ -193,9 +226,36 @@ func (w workload) await(ctx context.Context, address string) error {
 	}
 }
 
-func (w workload) load(ctx context.Context, address string, outstanding int, end until) (load, error) {
+// session is a closed loop: clients that keep so many requests on the way. Their connections are made before anything is measured.
+type session struct {
+	workload
+	address     string
+	outstanding int
+	clients     []*client // of TCP
+}
+
+// dial makes the connections of a closed loop, and warms the server up.
+func (w workload) dial(ctx context.Context, address string, outstanding int) (*session, error) {
+	s := &session{workload: w, address: address, outstanding: outstanding}
+	var err error
 	if w.network == "tcp" {
-		return streams(ctx, address, outstanding, end, w.once)
+		s.clients, err = connectAll(ctx, address, outstanding, w.once)
 	}
-	return datagrams(ctx, address, outstanding, end)
+	if err == nil {
+		_, err = s.load(ctx, until{requests: warm})
+	}
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() { closeAll(s.clients) }
+
+func (s *session) load(ctx context.Context, end until) (load, error) {
+	if s.network == "tcp" {
+		return streams(s.clients, end, s.once)
+	}
+	return datagrams(ctx, s.address, s.outstanding, end)
 }

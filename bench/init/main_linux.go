@@ -29,10 +29,18 @@ func run(args []string) error {
 			return err
 		}
 	}
-	for _, i := range []struct{ name, address, mask string }{{"lo", "127.0.0.1", "255.0.0.0"}, {"eth0", "10.0.2.15", "255.255.255.0"}} {
-		if err := configure(i.name, i.address, i.mask); err != nil {
-			return err
+	if err := configure("lo", "127.0.0.1", "255.0.0.0"); err != nil {
+		return err
+	}
+	card := "eth0"
+	if os.Getenv("vf") != "" { // a word of the kernel's command line
+		if err := function(card); err != nil {
+			return fmt.Errorf("virtual function: %w", err)
 		}
+		card = "eth1"
+	}
+	if err := configure(card, "10.0.2.15", "255.255.255.0"); err != nil {
+		return err
 	}
 	return syscall.Exec("/"+args[0], args, nil)
 }
@@ -49,7 +57,7 @@ func load(file string) error {
 	return nil
 }
 
-// configure gives an interface an address, as ifconfig does: netdevice(7).
+// configure switches an interface on, and gives it an address if there is one, as ifconfig does: netdevice(7).
 func configure(name, address, mask string) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
@@ -64,6 +72,9 @@ func configure(name, address, mask string) error {
 		request uint
 		value   string
 	}{{unix.SIOCSIFADDR, address}, {unix.SIOCSIFNETMASK, mask}} {
+		if address == "" {
+			break
+		}
 		if err := r.SetInet4Addr(net.ParseIP(set.value).To4()); err != nil {
 			return err
 		}
