@@ -24,7 +24,7 @@ func TestHostileChildren(t *testing.T) {
 	if os.Getenv(soakEnv) == "" {
 		hostile.Env = []string{"HOSTILE_CALLS=" + fuzzedCalls}
 	}
-	o := boot(t, hardware{cpus: 2, memory: 2 * gib, patience: defaultPatience * 3 / 2, again: true}, hostile, healthy)
+	o := boot(t, hardware{cpus: 2, memory: 2 * gib, patience: defaultPatience * 3 / 2}, hostile, healthy)
 	e := o.want("hostile", api.ReasonExit, 0)
 	o.check(strings.HasSuffix(e.stdout, "all attacks ended as they must\n"), "the judge printed %q", e.stdout)
 	checkHealthy(o)
@@ -84,7 +84,7 @@ func TestHostilePrograms(t *testing.T) {
 		g.Memory = 64 * mib
 		guests = append(guests, g)
 	}
-	o := boot(t, hardware{cpus: 2, memory: gib, parallel: 3, again: true}, guests...)
+	o := boot(t, hardware{cpus: 2, memory: gib, parallel: 3}, guests...)
 	checkHealthy(o)
 	for _, a := range list {
 		e := o.containers[a.name]

@@ -133,7 +133,6 @@ type hardware struct {
 	icount   bool
 	parallel int           // programs that run at a time; 0 = all
 	patience time.Duration // 0 = defaultPatience
-	again    bool          // boot a second machine when one fails: where the emulator is known to (CAVEATS.md)
 	netdev   string        // "" = no network card
 	watch    func(api.Event)
 }
@@ -172,34 +171,20 @@ type outcome struct {
 // boot runs a machine to its end. A machine that fails fails the test, and its console is printed.
 func boot(t testing.TB, hw hardware, guests ...*guest) *outcome {
 	t.Helper()
-	image, resets := machineImage(t, hw, guests), filepath.Join(t.TempDir(), "resets")
-	var o *outcome
-	for try := 0; ; try++ {
-		o = &outcome{t: t, containers: map[string]*end{}, console: new(bytes.Buffer)}
-		err := hw.run(o, image, resets)
-		if err == nil {
-			break
-		}
-		failed := fmt.Sprintf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
-		if !hw.again || try != 0 {
-			t.Fatal(failed)
-		}
-		t.Log("a machine failed, and another is tried: ", failed)
+	o := &outcome{t: t, containers: map[string]*end{}, console: new(bytes.Buffer)}
+	config := hw.config(o.console)
+	config.Image = machineImage(t, hw, guests)
+	resets := filepath.Join(t.TempDir(), "resets")
+	config.ExtraArgs = []string{"-d", "cpu_reset", "-D", resets}
+	ctx, cancel := hw.limit(t)
+	defer cancel()
+	var err error
+	if o.code, err = machine.Run(ctx, config, hw.handler(o)); err != nil {
+		t.Fatalf("machine with %+v: %v\n%s%s", hw, err, diagnose(err, resets), o.said())
 	}
 	lost := o.done.Lost
 	o.check(lost != nil && *lost == api.Lost{}, "not all resources came back at the end: %+v", lost)
 	return o
-}
-
-// run runs a machine with an image to its end.
-func (hw hardware) run(o *outcome, image, resets string) (err error) {
-	config := hw.config(o.console)
-	config.Image = image
-	config.ExtraArgs = []string{"-d", "cpu_reset", "-D", resets}
-	ctx, cancel := hw.limit(o.t)
-	defer cancel()
-	o.code, err = machine.Run(ctx, config, hw.handler(o))
-	return err
 }
 
 // handler notes events in o and shows them to watch.

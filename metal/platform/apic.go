@@ -31,6 +31,7 @@ const (
 	xapicDCR   = xapicBase + 0x3e0
 
 	divideByOne = 0xb
+	lvtPeriodic = 1 << 17
 )
 
 // Vectors of the platform, in the two highest priority classes so that nothing below can hold them back.
@@ -71,16 +72,50 @@ func sendIPI(apicID, vector uint64) { wrmsr(x2apicICR, apicID<<32|icrAssert|vect
 
 func sendNMI(apicID uint64) { wrmsr(x2apicICR, apicID<<32|icrAssert|icrNMI) }
 
-// armAPIC makes the timer fire at nanotime d.
-func armAPIC(d uint64) {
+// arm makes this CPU's timer fire once, at nanotime d.
+func (c *cpuState) arm(d uint64) {
+	c.repeat(false)
+	c.timer = d
 	now := nanotime()
-	dt := uint64(1000)
-	if d > now+dt {
-		dt = d - now
+	countDown(max(d, now+1000) - now)
+}
+
+// countDown starts the timer; it fires after dt nanoseconds, and after as many again if it repeats.
+func countDown(dt uint64) { wrmsr(x2apicTMICT, min(mulDiv(dt, apicHz, nanos), 0xffff_fff0)|1) }
+
+// repeat says whether the timer fires again and again until it is armed or stopped.
+func (c *cpuState) repeat(on bool) {
+	if c.repeats == on {
+		return
 	}
-	n := mulDiv(dt, apicHz, nanos)
-	if n > 0xffff_fff0 {
-		n = 0xffff_fff0
+	c.repeats = on
+	if on {
+		wrmsr(x2apicLVTT, lvtPeriodic|vecTimer)
+		return
 	}
-	wrmsr(x2apicTMICT, n|1)
+	wrmsr(x2apicTMICT, 0)
+	wrmsr(x2apicLVTT, vecTimer)
+}
+
+// Bounds of armRepeating, in nanoseconds. A shorter period would keep an emulator busy that is late.
+const (
+	minRepeat = 50_000
+	maxRepeat = 10_000_000
+)
+
+// armRepeating makes the timer fire about nanotime d, and again until it was taken: see losesInterrupts.
+func (c *cpuState) armRepeating(d uint64) {
+	now := nanotime()
+	if first, ok := c.firstOfMany(d, now); ok {
+		c.repeat(true)
+		c.timer = first
+		countDown(first - now)
+	}
+}
+
+// firstOfMany is when a repeating timer is to fire first for deadline d. False: it does soon enough as it is. A guest that exits again
+// and again must not put it off.
+func (c *cpuState) firstOfMany(d, now uint64) (uint64, bool) {
+	first := min(max(d, now+minRepeat), now+maxRepeat)
+	return first, !c.repeats || first < c.timer
 }

@@ -52,6 +52,7 @@ func (c *cpuState) evacuate(w *call.World) {
 func (c *cpuState) loadAPIC(w *call.World, v *svm.VMCB) {
 	wrmsr(x2apicTMICT, 0)
 	c.timer = never
+	c.repeats = false
 	wrmsr(x2apicLVTT, w.LVTT)
 	wrmsr(x2apicDCR, divideByOne)
 	if v.Control.IntControl&svm.IntVIRQ != 0 {

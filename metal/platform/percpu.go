@@ -21,6 +21,7 @@ type cpuState struct {
 	queue   threadQueue
 	sleep   sleepList
 	timer   uint64 // nanotime the local timer is armed for; never = not armed
+	repeats bool   // it fires again until it was taken: see armRepeating
 
 	sampleAt uint64 // of busy time: see samples
 

@@ -176,8 +176,7 @@ func (c *cpuState) armTimer() {
 	if d == never || c.timer <= d {
 		return
 	}
-	c.timer = d
-	armAPIC(d)
+	c.arm(d)
 }
 
 // threadEnter is the first thing a new thread does: it holds kernelLock from the switch.

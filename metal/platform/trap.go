@@ -38,6 +38,7 @@ func trap(f *frame, area uint64) {
 		c.sample(f)
 		kernelLock.lock()
 		c.timer = never
+		c.repeat(false)
 		stats.ticks++
 		c.profile()
 		now := nanotime()
