@@ -29,8 +29,10 @@ var instructions = []instruction{
 	{"CPUID with a prefix", "660fa2", registers{}}, {"CPUID endless leaf", "0fa2", registers{RAX: 0xffff_ffff, RCX: 0xffff_ffff}},
 	// control and debug registers
 	{"CR0 without caches", "0f20c0" + "480fbae81e" + "0f22c0" + "480fbaf01e" + "0f22c0", registers{}},
-	// No write to CR8: with a virtual interrupt pending it ends QEMU by an assertion of its own (CAVEATS.md).
-	{"CR8 read", "440f20c0", registers{}}, {"CR2", "0f22d0", registers{RAX: ^uint64(0)}}, {"CR5", "0f22e8", registers{}},
+	{"CR0 without protection", "0f20c0" + "24fe" + "0f22c0", registers{}}, {"CR0 x87 by interrupt", "0f20c0" + "480fbaf005" + "0f22c0", registers{}},
+	{"CR0 32 bits more", "0f22c0", registers{RAX: 0xffff_ffff_8001_0033}}, {"LMSW everything", "0f01f0", registers{RAX: 0xffff}},
+	{"CR8 read", "440f20c0", registers{}}, {"CR8 write", "440f22c0", registers{}}, {"CR8 all ones", "440f22c0", registers{RAX: ^uint64(0)}},
+	{"CR8 by LOCK", "f00f22c0", registers{RAX: 15}}, {"CR2", "0f22d0", registers{RAX: ^uint64(0)}}, {"CR5", "0f22e8", registers{}},
 	{"DR0 read", "0f21c0", registers{}}, {"DR0 write", "0f23c0", registers{RAX: somewhere}}, {"DR7 write", "0f23f8", registers{RAX: 0x400}},
 	{"DR7 all ones", "0f23f8", registers{RAX: ^uint64(0)}}, {"CLTS", "0f06", registers{}}, {"LMSW", "0f01f0", registers{RAX: 0x33}},
 	// tables, tasks, exceptions

@@ -48,6 +48,8 @@ func (w *World) Exit() backend.Exit {
 		return w.answerCPUID()
 	case svm.ExitXSETBV:
 		return w.xsetbv()
+	case svm.ExitCR0SelWrite: // a guest starts in the mode that it stays in, and has no say in caches and the x87 unit's interrupt
+		return w.fault()
 	case svm.ExitWBINVD, svm.ExitINVD:
 		w.skip(2)
 		return backend.Exit{Kind: backend.KindResume, Reason: abi.ExitOther}

@@ -39,7 +39,7 @@ func TestExitCodes(t *testing.T) {
 	want := map[uint64]outcome{
 		0x41: {backend.KindResume, abi.ExitOther, injectDB, 0}, 0x51: {backend.KindResume, abi.ExitOther, injectAC, 0},
 		0x60: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x61: {backend.KindNMI, abi.ExitNMI, 0, 0}, 0x62: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0},
-		0x64: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x6f: refused, 0x72: {backend.KindResume, abi.ExitCPUID, 0, 2}, 0x73: refused,
+		0x64: {backend.KindInterrupt, abi.ExitInterrupt, 0, 0}, 0x65: {backend.KindResume, abi.ExitOther, injectGP, 0}, 0x6f: refused, 0x72: {backend.KindResume, abi.ExitCPUID, 0, 2}, 0x73: refused,
 		0x76: {backend.KindResume, abi.ExitOther, 0, 2}, 0x78: {backend.KindHalt, abi.ExitHalt, 0, 1}, 0x7a: refused,
 		0x7b: {backend.KindResume, abi.ExitPort, 0, 5}, 0x7c: {backend.KindResume, abi.ExitMSR, injectGP, 0}, 0x7f: {backend.KindShutdown, abi.ExitOther, 0, 0},
 		0x80: refused, 0x81: {backend.KindHypercall, abi.ExitHypercall, 0, 0}, 0x82: refused, 0x83: refused, 0x84: refused, 0x85: refused, 0x86: refused,

@@ -85,7 +85,7 @@ type World struct {
 
 // intercepts that hold on every core; INTR and HLT come with a shared one.
 const (
-	always3 = svm.Intercept3NMI | svm.Intercept3SMI | svm.Intercept3INIT | svm.Intercept3RDPMC | svm.Intercept3CPUID |
+	always3 = svm.Intercept3NMI | svm.Intercept3SMI | svm.Intercept3INIT | svm.Intercept3CR0Sel | svm.Intercept3RDPMC | svm.Intercept3CPUID |
 		svm.Intercept3RSM | svm.Intercept3INVD | svm.Intercept3INVLPGA | svm.Intercept3IOIO | svm.Intercept3MSR |
 		svm.Intercept3TaskSwitch | svm.Intercept3FERRFreeze | svm.Intercept3Shutdown
 	whenShared3 = svm.Intercept3INTR | svm.Intercept3HLT
@@ -93,6 +93,9 @@ const (
 		svm.Intercept4STGI | svm.Intercept4CLGI | svm.Intercept4SKINIT | svm.Intercept4RDTSCP | svm.Intercept4ICEBP | svm.Intercept4WBINVD |
 		svm.Intercept4MONITOR | svm.Intercept4MWAIT | svm.Intercept4XSETBV | svm.Intercept4RDPRU
 	always5 = svm.Intercept5MCOMMIT
+
+	// CR8 is not there: x2APIC's TPR is. On a dedicated core it would be the processor's own, on others QEMU ends when a guest writes it.
+	cr8 = 1<<8 | 1<<(16+8)
 
 	// #DB and #AC can keep a CPU in microcode for ever; #MC is the machine's.
 	exceptions = 1<<vectorDB | 1<<vectorAC | 1<<vectorMC
@@ -109,6 +112,7 @@ func (b *machine) NewWorld(pa, tables uint64, index int) backend.World {
 	w.Call.APICID = uint64(index)
 	w.Call.LVTT = x2apic.LVTMasked
 	c := &w.vmcb.Control
+	c.InterceptCR = cr8
 	c.InterceptDR = 0xffff_ffff &^ (1<<6 | 1<<7 | 1<<22 | 1<<23) // DR6 and DR7 are switched, DR0-3 are not
 	c.InterceptException = exceptions
 	c.Intercept4 = always4

@@ -89,8 +89,8 @@ func TestNewWorld(t *testing.T) {
 		{"CS", svm.OffCS, 0xffff_ffff_0a9b_0008}, {"SS", svm.OffSS, 0xffff_ffff_0c93_0010}, {"DS", svm.OffDS, 0xffff_ffff_0c93_0010},
 		{"ES", svm.OffES, 0xffff_ffff_0c93_0010}, {"FS", svm.OffFS, 0xffff_ffff_0c93_0010}, {"GS", svm.OffGS, 0xffff_ffff_0c93_0010},
 		{"TR", svm.OffTR, 0xffff_008b_0000}, {"LDTR", svm.OffLDTR, 0xffff_0082_0000}, {"GDTR", svm.OffGDTR, 0}, {"IDTR", svm.OffIDTR, 0},
-		{"CR intercepts, DR intercepts", svm.OffInterceptCR, 0xff3f_ff3f << 32},
-		{"exceptions, intercepts 3", svm.OffInterceptException, 0xfd4c_800f<<32 | 1<<1 | 1<<17 | 1<<18},
+		{"CR intercepts, DR intercepts", svm.OffInterceptCR, 0xff3f_ff3f<<32 | 1<<24 | 1<<8},
+		{"exceptions, intercepts 3", svm.OffInterceptException, 0xfd4c_802f<<32 | 1<<1 | 1<<17 | 1<<18},
 		{"intercepts 4, 5", svm.OffIntercept4, 8<<32 | 0x6fff},
 	} {
 		if got := le.Uint64(page[c.offset:]); got != c.want {
