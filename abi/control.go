@@ -40,15 +40,29 @@ const (
 	// is where a function without a frame returns to; 0 = not there), and where those beneath return to, by the frame pointers,
 	// innermost first. No more than fit. EINVAL when none are taken.
 	ControlSamples
+	// ControlCapture copies the frames that the platform's TCP/IP receives and sends: capture(bytes of each), of which it keeps
+	// CapturedMost at most; 0 ends it. ENOENT when the platform has no network function: the container is in no network, or its
+	// companion has the function. EBUSY when the program drives it. ENOMEM.
+	ControlCapture
+	// ControlFrames takes frames out of the buffer: frames(). Data is a uint64: how many were lost since the last call, with
+	// ControlMore when there are frames that did not fit, then for each frame a uint64, the time in nanoseconds since 1970, uint32s, how many bytes it has and how many of them follow, and
+	// these, filled up to a multiple of 8. No more than fit. EINVAL when none are captured.
+	ControlFrames
 )
 
 const (
 	// ControlMissing marks a call in the answer to ControlCalls.
 	ControlMissing = 1 << 63
+	// ControlMore marks an answer to ControlFrames after which there are more.
+	ControlMore = 1 << 63
 	// ControlRate is the most samples a second and vCPU.
 	ControlRate = 1000
 	// ControlDepth is the most words of a sample.
 	ControlDepth = 32
+	// CapturedHead is how many bytes stand before those of a captured frame.
+	CapturedHead = 16
+	// CapturedMost is the most bytes of a captured frame.
+	CapturedMost = ControlData - 8 - CapturedHead
 )
 
 // ControlBit is the user event by which a parent says that there is a request in the Control.

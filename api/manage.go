@@ -24,6 +24,10 @@ import "time"
 //	POST   /v1/containers/{name}/profile?seconds=N&rate=N
 //	       samples what its program executes, so often a second and vCPU; uint64s in little-endian order: for each sample how many
 //	       words it has and the words, as abi.ControlSamples has them, and after the last one 0 and how many samples were lost
+//	POST   /v1/containers/{name}/capture?snaplen=N[&count=N]
+//	       copies the frames that its platform receives and sends, so many bytes of each, until so many came, until it ends or until
+//	       DELETE; Frames, see AppendFrame. 409 when its platform has no TCP/IP on a network function, or somebody else captures
+//	DELETE /v1/containers/{name}/capture     ends that
 //	GET    /v1/containers/{name}/wait        answers when it has ended; Container
 //	GET    /v1/containers/{name}/logs[?follow=1]
 //	       what it printed last, as Events "output", one a line; with follow until it ends, then an Event "exit"

@@ -84,6 +84,7 @@ type workload struct {
 	started  time.Time
 	ended    time.Time
 	done     chan struct{} // closed at the end of this run
+	capture  func()        // ends the capture that goes on, nil when none does
 	end      api.Event     // what is known of the last run
 }
 

@@ -69,6 +69,9 @@ func (s *server) routes() map[string]func(http.ResponseWriter, *http.Request) er
 		"GET /v1/containers/{name}/syscalls": s.syscalls,
 		"POST /v1/containers/{name}/memory":  s.memory,
 		"POST /v1/containers/{name}/profile": s.profile,
+
+		"POST /v1/containers/{name}/capture":   s.capture,
+		"DELETE /v1/containers/{name}/capture": s.endCapture,
 	}
 }
 

@@ -23,6 +23,7 @@ type controlled interface {
 	Syscalls(ctx context.Context) ([]container.Syscall, error)
 	ReadMemory(ctx context.Context, address uint64, buf []byte) (int, error)
 	Profile(ctx context.Context, rate int, handle func(stack []uint64) error) (lost uint64, err error)
+	Capture(ctx context.Context, snap int, handle func(frames []container.Frame, lost uint64) error) error
 }
 
 // runningOf is the process of w, which must run.
@@ -51,7 +52,7 @@ func asked(err error) error {
 	switch {
 	case errors.Is(err, container.ErrSilent), errors.Is(err, container.ErrNonsense):
 		return &failure{http.StatusGatewayTimeout, err}
-	case errors.Is(err, container.ErrEnded), errors.Is(err, container.ErrProfiled):
+	case errors.Is(err, container.ErrEnded), errors.Is(err, container.ErrProfiled), errors.Is(err, container.ErrCaptured), errors.Is(err, container.ErrNoTCPIP):
 		return &failure{http.StatusConflict, err}
 	}
 	return err

@@ -50,6 +50,20 @@ func (p *fakeProcess) Profile(ctx context.Context, rate int, handle func([]uint6
 	return 5, errors.Join(handle([]uint64{1}), handle([]uint64{2, 3}), handle([]uint64{4}))
 }
 
+// Capture has two frames and lost three, and then one every millisecond until it ends; one called native has none.
+func (p *fakeProcess) Capture(ctx context.Context, snap int, handle func([]container.Frame, uint64) error) error {
+	if p.name == "native" {
+		return container.ErrNoTCPIP
+	}
+	frame := func(n uint64) container.Frame { return container.Frame{Nanos: n, Length: 100, Data: make([]byte, min(snap, 100))} }
+	err := errors.Join(handle(nil, 0), handle(nil, 1), handle([]container.Frame{frame(1), frame(2)}, 2))
+	for n := uint64(3); err == nil && ctx.Err() == nil; n++ {
+		time.Sleep(time.Millisecond)
+		err = handle([]container.Frame{frame(n)}, 0)
+	}
+	return err
+}
+
 func TestStop(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct {

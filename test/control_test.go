@@ -101,6 +101,7 @@ func (b *background) lookInto(folder string) {
 	if out := b.top(heap); !strings.Contains(out, "Type: inuse_space") || !strings.Contains(out, "main.keep") {
 		b.t.Error("the heap profile has not main.keep")
 	}
+	b.captures()
 	b.want(nil, "kill", "busy")
 	if _, code := b.run("debug", "busy", "--goroutines"); code != 125 {
 		b.t.Errorf("looking into one that has ended: code %d, want 125", code)

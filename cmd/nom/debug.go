@@ -22,6 +22,7 @@ Say one thing to look at. The program, which is any Go program, need not do anyt
   nom debug web --pprof cpu           what it executes for some --seconds, for "go tool pprof"
   nom debug web --pprof heap          what it has allocated; only of programs that import net/http/pprof or call runtime.MemProfile
   nom debug web --syscall-summary     which system calls it has made, and which of those are not there
+  nom debug web --tcpdump web.pcap    the frames that it receives and sends, for tcpdump and Wireshark, until --count came or ^C; "-": to standard output
 `
 
 // sampleRate is how often a CPU profile looks, a second and virtual CPU.
@@ -34,12 +35,18 @@ type debugFlags struct {
 	pprof      string
 	seconds    int
 	output     string
+	tcpdump    string
+	count      int
+	snap       int
 }
 
 func (d *debugFlags) add(f *verbFlags) {
 	f.BoolVar(&d.goroutines, "goroutines", false, "print what all goroutines are doing")
 	f.StringVar(&d.pprof, "pprof", "", "write a `profile`: cpu or heap")
 	f.BoolVar(&d.syscalls, "syscall-summary", false, "count the program's system calls")
+	f.StringVar(&d.tcpdump, "tcpdump", "", "write the frames that it receives and sends to a `file` of pcap")
+	f.IntVar(&d.count, "count", 0, "how many frames to write; default: until ^C")
+	f.IntVar(&d.snap, "snaplen", api.MaxSnap, "how many `bytes` of each frame to write")
 	f.IntVar(&d.seconds, "seconds", 10, "how long to take a cpu profile")
 	f.StringVarP(&d.output, "output", "o", "", "the `file` to write; default: standard output, and NAME-cpu.pb.gz or NAME-heap.pb.gz for profiles")
 }
@@ -47,18 +54,26 @@ func (d *debugFlags) add(f *verbFlags) {
 // check says what is wrong with the flags.
 func (d *debugFlags) check() error {
 	n := 0
-	for _, asked := range []bool{d.goroutines, d.syscalls, d.pprof != ""} {
+	for _, asked := range []bool{d.goroutines, d.syscalls, d.pprof != "", d.tcpdump != ""} {
 		if asked {
 			n++
 		}
 	}
 	switch {
 	case n != 1:
-		return errors.New("say one thing to look at: --goroutines, --pprof cpu, --pprof heap or --syscall-summary")
+		return errors.New("say one thing to look at: --goroutines, --pprof cpu, --pprof heap, --syscall-summary or --tcpdump FILE")
 	case d.pprof != "" && d.pprof != "cpu" && d.pprof != "heap":
 		return fmt.Errorf("--pprof %s: there are cpu and heap", d.pprof)
 	case d.seconds < 1 || d.seconds > api.MaxProfile:
 		return fmt.Errorf("--seconds %d: give it 1 to %d", d.seconds, api.MaxProfile)
+	case d.count < 0 || d.count > api.MaxCapture:
+		return fmt.Errorf("--count %d: give it 1 to %d, or leave it away", d.count, api.MaxCapture)
+	case d.count > 0 && d.tcpdump == "":
+		return errors.New("--count is for --tcpdump")
+	case d.snap < 1 || d.snap > api.MaxSnap:
+		return fmt.Errorf("--snaplen %d: give it 1 to %d", d.snap, api.MaxSnap)
+	case d.tcpdump != "" && d.output != "":
+		return errors.New("--tcpdump names its file itself: leave --output away")
 	}
 	return nil
 }
@@ -73,6 +88,9 @@ func debugContainer(a *app, args []string) error {
 		return err
 	}
 	name := names[0]
+	if d.tcpdump != "" {
+		return a.tcpdump(r.client, name, &d)
+	}
 	var out bytes.Buffer
 	switch {
 	case d.syscalls:

@@ -63,7 +63,7 @@ func init() {
 		{"wait", "[flags] NAME...", "wait for the end of containers and print their exit codes", wait},
 		{"rm", "[flags] NAME...", "forget containers that have ended", remove},
 		{"inspect", "[flags] NAME...", "describe containers as JSON", inspect},
-		{"debug", "[flags] NAME", "look into a program that runs: goroutines, profiles, system calls", debugContainer},
+		{"debug", "[flags] NAME", "look into a program that runs: goroutines, profiles, system calls, frames", debugContainer},
 		{"port", "[flags] NAME", "list the ports of this computer that lead to a container", ports},
 		{"machine", "create|start|stop|rm|ls|inspect|console|logs|metrics [flags] [NAME]", "manage the machines in the background", machines},
 		{"build", "[flags] PROGRAM...", "build a program, or with --bootable an image of a machine", build},

@@ -47,6 +47,7 @@ type Container struct {
 	closed atomic.Bool
 
 	profiled atomic.Bool // somebody does
+	captured atomic.Bool // likewise
 }
 
 // Create makes a container in which nothing lies yet. Its pages come out of what the caller was granted.

@@ -40,6 +40,10 @@ func control(command uint32, args *[3]uint64, data *[abi.ControlData]byte) (size
 		return 0, startProfile(args[0])
 	case abi.ControlSamples:
 		return takeSamples(data)
+	case abi.ControlCapture:
+		return 0, startCapture(args[0])
+	case abi.ControlFrames:
+		return takeCaptured(data)
 	}
 	return 0, errno(eNOSYS)
 }

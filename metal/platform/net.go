@@ -22,6 +22,7 @@ import (
 //	net_tcp.go      connections: table, segments in and out
 //	net_listen.go   connections that others begin
 //	net_timer.go    time-outs
+//	net_capture.go  copies of frames, for who asks
 //	socket_outside.go  how sockets use all that
 //
 // What segments mean is decided in package metal/inet. Everything is guarded by kernelLock. A container without a place in a
@@ -137,6 +138,9 @@ func netPoll() {
 		f, ok := nicReceive()
 		if !ok {
 			break
+		}
+		if capture.snap != 0 {
+			captureFrame(f.b)
 		}
 		netInput(&f, now)
 		nicRelease()

@@ -209,7 +209,11 @@ func nicBuffer() uint64 {
 // nicSend posts the first n bytes of nicBuffer.
 func nicSend(n, command uint64) {
 	d := nicTx(nic.tail)
-	store64(d, nic.memory+nicLayoutTxB+uint64(nic.tail)*nicBufferSize)
+	b := nic.memory + nicLayoutTxB + uint64(nic.tail)*nicBufferSize
+	if capture.snap != 0 {
+		captureSent(bytesAt(direct(b), n), command)
+	}
+	store64(d, b)
 	store64(d+8, command+n*lengths)
 	nic.tail++
 	nic.room--
