@@ -109,7 +109,7 @@ const (
 	// time. ENOENT, EBUSY when the child is ending, EINVAL.
 	CallLimitDevice
 	// CallDeviceStatus says what a device of a child, or with id 0 of the caller, did since it was given: devicestatus(id, device,
-	// buf), buf the address of a DeviceStatus. ENOENT, EFAULT, ENOMEM.
+	// buf), buf the address of a DeviceStatus. Of a child that has ended: until it did. ENOENT, EFAULT, ENOMEM.
 	CallDeviceStatus
 	numCalls
 )

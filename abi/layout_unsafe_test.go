@@ -116,7 +116,7 @@ func layouts() map[string]struct {
 			{"Price", unsafe.Offsetof(price.Price), 32}, {"Forecast", unsafe.Offsetof(price.Forecast), 64},
 			{"Held", unsafe.Offsetof(price.Held), 96},
 		}},
-		"ConsoleStream": {unsafe.Sizeof(stream), 1024, []place{
+		"ConsoleStream": {unsafe.Sizeof(stream), 512, []place{
 			{"Head", unsafe.Offsetof(stream.Head), 0}, {"Tail", unsafe.Offsetof(stream.Tail), 64}, {"Wait", unsafe.Offsetof(stream.Wait), 68},
 		}},
 		"Control": {unsafe.Sizeof(control), 2048, []place{
@@ -126,7 +126,8 @@ func layouts() map[string]struct {
 			{"Data", unsafe.Offsetof(control.Data), 128},
 		}},
 		"ConsoleRing": {unsafe.Sizeof(ring), ConsolePages * PageSize, []place{
-			{"Stream", unsafe.Offsetof(ring.Stream), 0}, {"Stream[1]", unsafe.Offsetof(ring.Stream) + unsafe.Sizeof(ring.Stream[0]), 1024},
+			{"Stream", unsafe.Offsetof(ring.Stream), 0}, {"Stream[1]", unsafe.Offsetof(ring.Stream) + unsafe.Sizeof(ring.Stream[0]), 512},
+			{"Dropped", unsafe.Offsetof(ring.Dropped), 1024},
 			{"Control", unsafe.Offsetof(ring.Control), 2048}, {"Data", unsafe.Offsetof(ring.Data), 4096}, {"Data[1]", unsafe.Offsetof(ring.Data) + unsafe.Sizeof(ring.Data[0]), 8192},
 		}},
 	}

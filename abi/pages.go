@@ -176,12 +176,28 @@ const ConsoleData = 4096
 // Wait. The parent must treat every field as hostile. When the child has added bytes and Wait is not zero it clears
 // Wait and issues CallNotify(0, ConsoleBit).
 //
-// The same pages carry what the parent asks the platform beneath the child: see Control.
+// The same pages carry what the parent asks the platform beneath the child (see Control), and what that dropped of the network:
+// counters that only rise, which the parent reads when it likes.
 type ConsoleRing struct {
 	Stream  [2]ConsoleStream
+	Dropped [NumDrops]uint64 // since the start, by cause
+	_       [1024 - 8*NumDrops]byte
 	Control Control
 	Data    [2][ConsoleData]byte
 }
+
+// Causes for which the platform's TCP/IP drops what it received, or was to send.
+const (
+	DropDevice      = iota // the network function reported an error, or gave more than a frame
+	DropMalformed          // headers that make no sense
+	DropChecksum           // a wrong checksum of TCP or UDP
+	DropForeign            // for another address, or from one that cannot be
+	DropNoSocket           // nobody listens there
+	DropFull               // what it is for has no room: a socket's buffer, a listener's queue, memory
+	DropSendFull           // to be sent: no room in the ring
+	DropNoNeighbour        // to be sent: who is to get it does not say where it is
+	NumDrops
+)
 
 // ConsoleStream is the state of one direction; Head and Tail lie in different cache lines.
 type ConsoleStream struct {
@@ -190,7 +206,7 @@ type ConsoleStream struct {
 	Tail uint32
 	Wait uint32
 	_    [56]byte
-	_    [896]byte
+	_    [384]byte
 }
 
 // ConsoleBit is the user event by which a child says that there is console output.

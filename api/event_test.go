@@ -7,6 +7,12 @@ import (
 	"nom.dev/nom/abi"
 )
 
+func TestDropNames(t *testing.T) {
+	if len(DropNames) != abi.NumDrops {
+		t.Errorf("got %d names of causes, want %d", len(DropNames), abi.NumDrops)
+	}
+}
+
 func TestExitNames(t *testing.T) {
 	if len(ExitNames) != abi.NumExits {
 		t.Errorf("got %d names of exits, want %d", len(ExitNames), abi.NumExits)

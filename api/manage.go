@@ -75,7 +75,8 @@ type Rate struct {
 // MaxRate is the largest Rate.
 const MaxRate = 1 << 40
 
-// Traffic is what went through a container's network function since it got it, as the device counts it.
+// Traffic is what went through a container's network function since it got it, as the device counts it, and what the TCP/IP of its
+// platform dropped, as that says.
 type Traffic struct {
 	SentFrames     uint64 `json:"sent_frames"`
 	SentBytes      uint64 `json:"sent_bytes"`
@@ -83,6 +84,29 @@ type Traffic struct {
 	ReceivedBytes  uint64 `json:"received_bytes"`
 	SendPauses     uint64 `json:"send_pauses"`    // times that it had sent more than its Rate
 	ReceivePauses  uint64 `json:"receive_pauses"` // likewise
+
+	Dropped map[string]uint64 `json:"dropped,omitempty"` // by cause, see DropNames; null with another network stack
+}
+
+// DropNames are the names of the causes for which something is dropped, in the order of abi.DropDevice and those that follow: the device
+// reported an error; headers that make no sense; a wrong checksum; for another address; nobody listens there; what it is for has no
+// room; the ring of what is to be sent has none; nobody says where it is to be sent.
+var DropNames = [...]string{"device", "malformed", "checksum", "foreign", "no_socket", "full", "send_full", "no_neighbour"}
+
+// Add adds what another function, or another run, did.
+func (t *Traffic) Add(o *Traffic) {
+	t.SentFrames += o.SentFrames
+	t.SentBytes += o.SentBytes
+	t.ReceivedFrames += o.ReceivedFrames
+	t.ReceivedBytes += o.ReceivedBytes
+	t.SendPauses += o.SendPauses
+	t.ReceivePauses += o.ReceivePauses
+	if t.Dropped == nil {
+		t.Dropped = map[string]uint64{}
+	}
+	for _, cause := range DropNames {
+		t.Dropped[cause] += o.Dropped[cause]
+	}
 }
 
 // States of a Container.
@@ -113,7 +137,7 @@ type Container struct {
 	Error    string    `json:"error,omitempty"`
 	Stats    *Stats    `json:"stats,omitempty"` // until now, or of the whole run
 	Rate     *Rate     `json:"rate,omitempty"`
-	Traffic  *Traffic  `json:"traffic,omitempty"` // while it runs
+	Traffic  *Traffic  `json:"traffic,omitempty"` // of this run, or the last
 }
 
 // Machine is what is known of a machine.

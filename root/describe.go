@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 )
 
@@ -36,17 +37,31 @@ func (m *manager) describeLocked(w *workload) api.Container {
 		if st, err := w.process.Status(); err == nil {
 			c.Stats = stats(st, m.tscHz)
 		}
-		if did, err := w.process.DeviceStatus(); err == nil && len(did) > 0 {
-			c.Traffic = traffic(did[0])
-		}
+		w.look(w.process)
 	}
+	c.Traffic = w.seen
 	return c
 }
 
-// traffic is what a network function did.
-func traffic(d abi.DeviceStatus) *api.Traffic {
-	return &api.Traffic{SentFrames: d.SentFrames, SentBytes: d.SentBytes, ReceivedFrames: d.ReceivedFrames, ReceivedBytes: d.ReceivedBytes,
-		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses}
+// look notes what the network function of w did in this run. It is not known any more when the container is forgotten: then what
+// was seen last counts. The manager is locked.
+func (w *workload) look(p process) {
+	if did, err := p.DeviceStatus(); err == nil && len(did) > 0 {
+		w.seen = traffic(did[0], p.Dropped())
+		if w.stack == manifest.StackGVisor {
+			w.seen.Dropped = nil
+		}
+	}
+}
+
+// traffic is what a network function did, and what the platform dropped.
+func traffic(d abi.DeviceStatus, dropped [abi.NumDrops]uint64) *api.Traffic {
+	t := &api.Traffic{SentFrames: d.SentFrames, SentBytes: d.SentBytes, ReceivedFrames: d.ReceivedFrames, ReceivedBytes: d.ReceivedBytes,
+		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses, Dropped: map[string]uint64{}}
+	for i, n := range dropped {
+		t.Dropped[api.DropNames[i]] = n
+	}
+	return t
 }
 
 // doneOf is closed when the run of w that goes on, or was last, has ended.

@@ -27,6 +27,7 @@ type process interface {
 	Kill() error
 	Status() (abi.Status, error)
 	DeviceStatus() ([]abi.DeviceStatus, error)
+	Dropped() [abi.NumDrops]uint64
 }
 
 // block is memory for a program: whole pages, so that they can be lent.
@@ -76,7 +77,9 @@ type workload struct {
 	timer    *time.Timer // in StateRestarting
 	stopping bool        // somebody has asked for its end: the policy does not count
 	process  process
-	cpu      float64 // seconds of its runs that are over
+	cpu      float64      // seconds of its runs that are over
+	past     api.Traffic  // of its runs that are over
+	seen     *api.Traffic // of this run, or the last; nil = it has no network function
 	seat     int
 	need     uint64
 	vcpus    int
@@ -274,7 +277,7 @@ func (m *manager) launch(w *workload) error {
 		return &failure{http.StatusUnprocessableEntity, err}
 	}
 	m.mu.Lock()
-	w.process, w.state = p, api.StateRunning
+	w.process, w.state, w.seen = p, api.StateRunning, nil
 	m.events.add(api.Event{Event: api.EventStart, Container: w.spec.Name})
 	if w.stopping { // since it was starting
 		_ = p.Kill()
@@ -285,8 +288,11 @@ func (m *manager) launch(w *workload) error {
 }
 
 // watch waits for the end of a run of w, and has it started again if its policy says so.
-func (m *manager) watch(w *workload, p running) {
+func (m *manager) watch(w *workload, p process) {
 	st, err := p.Wait()
+	m.mu.Lock()
+	w.look(p)
+	m.mu.Unlock()
 	if err != nil {
 		st = abi.Status{End: abi.EndKilled}
 	}
@@ -304,6 +310,9 @@ func (m *manager) over(w *workload, ev api.Event) {
 	defer m.mu.Unlock()
 	w.process, w.ended, w.end = nil, time.Now(), ev
 	m.account(w, ev.Stats)
+	if w.seen != nil && ev.Reason != api.ReasonStartFailed {
+		w.past.Add(w.seen)
+	}
 	m.events.add(ev)
 	if ev.Reason == api.ReasonStartFailed || w.stopping {
 		m.finish(w)

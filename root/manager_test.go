@@ -86,6 +86,8 @@ func (p *fakeProcess) DeviceStatus() ([]abi.DeviceStatus, error) {
 	return []abi.DeviceStatus{{SentFrames: 3, SentBytes: 200, SendPauses: 1}}, nil
 }
 
+func (p *fakeProcess) Dropped() [abi.NumDrops]uint64 { return [abi.NumDrops]uint64{abi.DropForeign: 4} }
+
 func (p *fakeProcess) Kill() error {
 	p.finish(abi.Status{State: abi.StateEnded, End: abi.EndKilled})
 	return nil

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"nom.dev/nom/abi"
+	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 )
 
@@ -59,7 +60,9 @@ func (o *openMetrics) sample(value float64, labels ...string) {
 // appNumbers are what the metrics say of a container.
 type appNumbers struct {
 	api.Container
-	cpu float64 // of all its runs
+	cpu     float64 // of all its runs
+	network api.Traffic
+	drops   bool // the platform's TCP/IP is what drops
 }
 
 // numbers reads what the metrics say, at one time: counters must never fall. exits are those of all containers that ever were.
@@ -68,12 +71,16 @@ func (m *manager) numbers() (apps []appNumbers, exits map[string]uint64) {
 	defer m.mu.Unlock()
 	exits = maps.Clone(m.exits)
 	for _, w := range m.workloads {
-		n := appNumbers{Container: m.describeLocked(w), cpu: w.cpu}
+		n := appNumbers{Container: m.describeLocked(w), cpu: w.cpu, drops: w.spec.Network != nil && w.stack != manifest.StackGVisor}
+		n.network.Add(&w.past)
 		if n.Stats == nil {
 			n.Stats = &api.Stats{}
 		}
 		if w.process != nil { // what it did is not among what runs did that are over
 			n.cpu += n.Stats.CPUSeconds
+			if w.seen != nil {
+				n.network.Add(w.seen)
+			}
 			for reason, count := range n.Stats.Exits {
 				exits[reason] += count
 			}
@@ -129,6 +136,35 @@ func (o *openMetrics) apps(apps []appNumbers) {
 		o.family(f.name, f.kind, f.unit, f.help)
 		for i := range apps {
 			o.sample(f.value(&apps[i]), "app", apps[i].Name)
+		}
+	}
+	o.network(apps)
+}
+
+// network writes what went through the network functions of containers that have one.
+func (o *openMetrics) network(apps []appNumbers) {
+	for _, f := range []struct {
+		name, unit, help string
+		value            func(*api.Traffic) uint64
+	}{
+		{"nom_app_network_receive_bytes", "bytes", "What its network function received, as that counts it.", func(t *api.Traffic) uint64 { return t.ReceivedBytes }},
+		{"nom_app_network_transmit_bytes", "bytes", "What its network function sent, as that counts it.", func(t *api.Traffic) uint64 { return t.SentBytes }},
+		{"nom_app_network_receive_frames", "", "Frames that its network function received.", func(t *api.Traffic) uint64 { return t.ReceivedFrames }},
+		{"nom_app_network_transmit_frames", "", "Frames that its network function sent.", func(t *api.Traffic) uint64 { return t.SentFrames }},
+	} {
+		o.family(f.name, "counter", f.unit, f.help)
+		for i := range apps {
+			if n := &apps[i]; n.Address != "" {
+				o.sample(float64(f.value(&n.network)), "app", n.Name)
+			}
+		}
+	}
+	o.family("nom_app_network_drops", "counter", "", "What the TCP/IP beneath it dropped, by cause, as that says.")
+	for i := range apps {
+		if n := &apps[i]; n.drops {
+			for _, cause := range api.DropNames {
+				o.sample(float64(n.network.Dropped[cause]), "app", n.Name, "cause", cause)
+			}
 		}
 	}
 }

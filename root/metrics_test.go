@@ -58,7 +58,7 @@ func checkOpenMetrics(text string) (map[string]float64, error) {
 
 func TestMetrics(t *testing.T) {
 	r, ctx := newRig(t), t.Context()
-	for _, spec := range []api.Spec{{Name: "web", Memory: 64 << 20}, {Name: "bad", Restart: "on-failure:1"}} {
+	for _, spec := range []api.Spec{{Name: "web", Memory: 64 << 20, Network: true}, {Name: "gvisor", Network: true, Stack: "gvisor"}, {Name: "bad", Restart: "on-failure:1"}} {
 		args := []string{}
 		if spec.Name == "bad" {
 			args = append(args, "3")
@@ -68,6 +68,9 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	_, _ = r.Wait(ctx, "bad")
+	if _, err := r.Restart(ctx, "web", 0); err != nil { // counters go on
+		t.Fatal(err)
+	}
 	q, _ := http.NewRequest("GET", r.server.URL+"/metrics", nil)
 	q.Header.Set("Authorization", "Bearer "+testToken)
 	a, err := http.DefaultClient.Do(q)
@@ -86,9 +89,17 @@ func TestMetrics(t *testing.T) {
 	for key, want := range map[string]float64{
 		`nom_machine_cpus{}`: 2, `nom_app_up{app="web"}`: 1, `nom_app_up{app="bad"}`: 0, `nom_app_restarts_total{app="bad"}`: 1,
 		`nom_app_memory_limit_bytes{app="web"}`: 64 << 20, `nom_vm_exits_total{reason="halt"}`: 0, `nom_app_cpu_seconds_total{app="web"}`: 0,
+		`nom_app_network_transmit_bytes_total{app="web"}`: 400, `nom_app_network_transmit_frames_total{app="web"}`: 6,
+		`nom_app_network_receive_bytes_total{app="web"}`: 0, `nom_app_network_receive_frames_total{app="gvisor"}`: 0,
+		`nom_app_network_drops_total{app="web",cause="foreign"}`: 8, `nom_app_network_drops_total{app="web",cause="full"}`: 0,
 	} {
 		if got, ok := samples[key]; !ok || got != want {
 			t.Errorf("%s is %v, want %v\n%s", key, got, want, text)
+		}
+	}
+	for _, none := range []string{`nom_app_network_transmit_bytes_total{app="bad"}`, `nom_app_network_drops_total{app="gvisor",cause="full"}`} {
+		if _, ok := samples[none]; ok {
+			t.Errorf("there is %s", none)
 		}
 	}
 	for _, bad := range []string{"", "# EOF", "x 1\n# EOF\n", "# TYPE a gauge\na 1\na 1\n# EOF\n", "# TYPE a counter\na 1\n# EOF\n", "# TYPE a gauge\n# UNIT a bytes\na 1\n# EOF\n"} {

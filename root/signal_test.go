@@ -55,7 +55,9 @@ func (p *fakeProcess) Capture(ctx context.Context, snap int, handle func([]conta
 	if p.name == "native" {
 		return container.ErrNoTCPIP
 	}
-	frame := func(n uint64) container.Frame { return container.Frame{Nanos: n, Length: 100, Data: make([]byte, min(snap, 100))} }
+	frame := func(n uint64) container.Frame {
+		return container.Frame{Nanos: n, Length: 100, Data: make([]byte, min(snap, 100))}
+	}
 	err := errors.Join(handle(nil, 0), handle(nil, 1), handle([]container.Frame{frame(1), frame(2)}, 2))
 	for n := uint64(3); err == nil && ctx.Err() == nil; n++ {
 		time.Sleep(time.Millisecond)

@@ -61,9 +61,9 @@ func (f frame) segment() header.TCP {
 // captures looks at what a server receives and sends, while it is asked for pages.
 func (b *background) captures() {
 	b.t.Helper()
-	port := freeTCPPort(b.t)
+	port, closed := freeTCPPort(b.t), freeTCPPort(b.t)
 	url := fmt.Sprintf("http://127.0.0.1:%d/", port)
-	b.want(nil, "run", "-d", "--name", "seen", "-p", fmt.Sprintf("127.0.0.1:%d:8080", port), "./apps/web")
+	b.want(nil, "run", "-d", "--name", "seen", "-p", fmt.Sprintf("127.0.0.1:%d:8080", port), "-p", fmt.Sprintf("127.0.0.1:%d:9", closed), "./apps/web")
 	if err := browse(b.ctx, url, 1, 1); err != nil {
 		b.t.Error(err)
 		return
@@ -111,6 +111,7 @@ func (b *background) captures() {
 		b.t.Errorf("where nothing could be captured there is a file: %v", err)
 	}
 	b.want(nil, "rm", "-f", "gvisor")
+	b.traffic(url, closed)
 }
 
 // checkConversation wants a handshake of TCP, and then a request and its answer, whole and at the right times.

@@ -14,7 +14,8 @@ import (
 
 const statsHelp = `
 CPU % is of one processor, since the container started; with --watch since the line before. EXITS is how often the container left its
-virtual machine: all, and the most frequent reasons.
+virtual machine: all, and the most frequent reasons. NET I/O is what its network function received and sent, as the function counts it;
+DROPPED what the TCP/IP beneath the program dropped of it, and the most frequent causes. They begin anew with each start.
 `
 
 // watchInterval is how often "nom stats --watch" looks.
@@ -28,6 +29,7 @@ type statsLine struct {
 	CPUPercent float64   `json:"cpu_percent"`
 	Memory     int64     `json:"memory_limit_bytes"`
 	*api.Stats
+	Network *api.Traffic `json:"network,omitempty"`
 }
 
 func showStats(a *app, args []string) error {
@@ -77,7 +79,7 @@ func selectStats(list []api.Container, names []string, now time.Time) (lines []s
 		if k.Stats == nil || len(names) == 0 && k.State == api.StateExited || len(names) > 0 && !slices.Contains(names, k.Name) {
 			continue
 		}
-		line := statsLine{Name: k.Name, Time: now, State: k.State, Memory: k.Memory, Stats: k.Stats}
+		line := statsLine{Name: k.Name, Time: now, State: k.State, Memory: k.Memory, Stats: k.Stats, Network: k.Traffic}
 		if k.Stats.RunSeconds == 0 && !k.Started.IsZero() {
 			line.RunSeconds = now.Sub(k.Started).Seconds()
 		}
@@ -115,33 +117,58 @@ func printStats(w io.Writer, lines []statsLine, f format) error {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tCPU %\tCPU\tMEMORY\tPEAK\tEXITS")
+	fmt.Fprintln(t, "NAME\tCPU %\tCPU\tMEMORY\tPEAK\tNET I/O\tDROPPED\tEXITS")
 	for _, l := range lines {
-		fmt.Fprintf(t, "%s\t%.1f\t%.2fs\t%s / %s\t%s\t%s\n", l.Name, l.CPUPercent, l.CPUSeconds,
-			mebibytes(l.MemoryBytes), mebibytes(l.Memory), mebibytes(l.MemoryPeakBytes), exitsText(l.Exits))
+		traffic, dropped := networkText(l.Network)
+		fmt.Fprintf(t, "%s\t%.1f\t%.2fs\t%s / %s\t%s\t%s\t%s\t%s\n", l.Name, l.CPUPercent, l.CPUSeconds,
+			mebibytes(l.MemoryBytes), mebibytes(l.Memory), mebibytes(l.MemoryPeakBytes), traffic, dropped, countsText(api.ExitNames[:], l.Exits))
 	}
 	return t.Flush()
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1fMi", float64(n)/(1<<20)) }
 
-// mostReasons is how many reasons of exits a line of the table has.
+// networkText is what was received and sent, and what was dropped.
+func networkText(t *api.Traffic) (traffic, dropped string) {
+	if t == nil {
+		return "-", "-"
+	}
+	dropped = "-"
+	if t.Dropped != nil {
+		dropped = countsText(api.DropNames[:], t.Dropped)
+	}
+	return bytesText(t.ReceivedBytes) + " / " + bytesText(t.SentBytes), dropped
+}
+
+// bytesText is a number of bytes with the unit that suits it.
+func bytesText(n uint64) string {
+	if n < 1<<10 {
+		return fmt.Sprint(n, "B")
+	}
+	v, unit := float64(n)/(1<<10), 0
+	for v >= 999.95 && unit < 3 {
+		v, unit = v/(1<<10), unit+1
+	}
+	return fmt.Sprintf("%.1f%ci", v, "KMGT"[unit])
+}
+
+// mostReasons is how many reasons a line of the table has.
 const mostReasons = 3
 
-// exitsText is all exits, and the most frequent reasons: "12 (interrupt 7, halt 3, hypercall 2)".
-func exitsText(exits map[string]uint64) string {
+// countsText is the sum of what has happened for the reasons in names, and the most frequent: "12 (interrupt 7, halt 3, hypercall 2)".
+func countsText(names []string, counts map[string]uint64) string {
 	reasons, total := []string{}, uint64(0)
-	for _, name := range api.ExitNames {
-		if exits[name] > 0 {
+	for _, name := range names {
+		if counts[name] > 0 {
 			reasons = append(reasons, name)
 		}
-		total += exits[name]
+		total += counts[name]
 	}
 	slices.SortStableFunc(reasons, func(a, b string) int {
 		switch {
-		case exits[a] > exits[b]:
+		case counts[a] > counts[b]:
 			return -1
-		case exits[a] < exits[b]:
+		case counts[a] < counts[b]:
 			return 1
 		}
 		return 0
@@ -149,7 +176,7 @@ func exitsText(exits map[string]uint64) string {
 	text := fmt.Sprint(total)
 	if reasons = reasons[:min(len(reasons), mostReasons)]; len(reasons) > 0 {
 		for i, name := range reasons {
-			reasons[i] = fmt.Sprint(name, " ", exits[name])
+			reasons[i] = fmt.Sprint(name, " ", counts[name])
 		}
 		text += " (" + strings.Join(reasons, ", ") + ")"
 	}

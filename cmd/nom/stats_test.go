@@ -42,6 +42,21 @@ func TestStats(t *testing.T) {
 	}
 }
 
+func TestNetworkText(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0B", 1023: "1023B", 1024: "1.0Ki", 1500: "1.5Ki", 1 << 20: "1.0Mi", 1023 << 10: "1.0Mi", 5 << 30: "5.0Gi", 1 << 60: "1048576.0Ti"} {
+		if got := bytesText(n); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
+	}
+	traffic, dropped := networkText(&api.Traffic{ReceivedBytes: 2048, SentBytes: 7, Dropped: map[string]uint64{"full": 2, "foreign": 3}})
+	if traffic != "2.0Ki / 7B" || dropped != "5 (foreign 3, full 2)" {
+		t.Errorf("got %q, %q", traffic, dropped)
+	}
+	if traffic, dropped = networkText(nil); traffic != "-" || dropped != "-" {
+		t.Errorf("of none: got %q, %q", traffic, dropped)
+	}
+}
+
 func TestExitsText(t *testing.T) {
 	for _, c := range []struct {
 		exits map[string]uint64
@@ -50,7 +65,7 @@ func TestExitsText(t *testing.T) {
 		{nil, "0"}, {map[string]uint64{"halt": 2}, "2 (halt 2)"},
 		{map[string]uint64{"halt": 2, "interrupt": 9, "msr": 1, "cpuid": 2}, "14 (interrupt 9, halt 2, cpuid 2)"},
 	} {
-		if got := exitsText(c.exits); got != c.want {
+		if got := countsText(api.ExitNames[:], c.exits); got != c.want {
 			t.Errorf("%v: got %q, want %q", c.exits, got, c.want)
 		}
 	}

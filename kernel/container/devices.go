@@ -230,6 +230,7 @@ func (k *Kernel) returnDevices(c *Container) {
 			continue
 		}
 		if d.gpa != 0 {
+			c.did = append(c.did, k.hardware.Status(d))
 			k.hardware.Detach(d)
 		}
 		d.holder, d.gpa = c.Parent, 0

@@ -314,4 +314,10 @@ func TestLimitDevice(t *testing.T) {
 	if len(hw.limits) != 0 {
 		t.Error("the limit outlives its device's holder")
 	}
+	m.must(t, v, abi.CallDeviceStatus, id, 3, scratch) // of one that has ended
+	if sent := m.byteAt(t, m.root, scratch+40, false)[0]; sent != 5 {
+		t.Errorf("one that has ended sent %d frames, want 5", sent)
+	}
+	m.must(t, v, abi.CallReap, id)
+	m.fails(t, abi.ENOENT, v, abi.CallDeviceStatus, id, 3, scratch)
 }

@@ -26,22 +26,34 @@ func (k *Kernel) callLimitDevice(c *Container, id, device uint64, l abi.DeviceLi
 
 // callDeviceStatus is devicestatus(id, device, buf).
 func (k *Kernel) callDeviceStatus(c *Container, id, device, gpa uint64) abi.Errno {
-	holder := c
+	holder, err := c, abi.Errno(0)
 	if id != 0 {
-		var err abi.Errno
 		if holder, err = c.child(id); err != 0 {
 			return err
 		}
 	}
-	d, err := k.device(holder, device)
+	st, err := k.deviceStatus(holder, device)
 	if err != 0 {
 		return err
-	}
-	st := abi.DeviceStatus{Index: d.ID}
-	if d.gpa != 0 {
-		st = k.hardware.Status(d)
 	}
 	var raw [deviceStatusSize]byte
 	encodeDeviceStatus(&raw, &st)
 	return k.copyOut(c, gpa, raw[:])
+}
+
+// deviceStatus is what a device of c did, or had done when c ended.
+func (k *Kernel) deviceStatus(c *Container, device uint64) (abi.DeviceStatus, abi.Errno) {
+	for _, st := range c.did {
+		if uint64(st.Index) == device {
+			return st, 0
+		}
+	}
+	d, err := k.device(c, device)
+	if err != 0 {
+		return abi.DeviceStatus{}, err
+	}
+	if d.gpa == 0 {
+		return abi.DeviceStatus{Index: d.ID}, 0
+	}
+	return k.hardware.Status(d), 0
 }

@@ -59,7 +59,8 @@ type Container struct {
 	info        uint64
 	mainTSC     uint64
 	endTSC      uint64
-	phase       int // of its death
+	phase       int                // of its death
+	did         []abi.DeviceStatus // of one that has ended: what its devices did
 	debug       bucket
 }
 

@@ -48,6 +48,7 @@ type Container struct {
 
 	profiled atomic.Bool // somebody does
 	captured atomic.Bool // likewise
+	drops    drops
 }
 
 // Create makes a container in which nothing lies yet. Its pages come out of what the caller was granted.
@@ -185,6 +186,7 @@ func (c *Container) Close() error {
 	}
 	c.control.mu.Lock() // nobody asks any more
 	defer c.control.mu.Unlock()
+	c.drops.end(c)
 	var errs error
 	for _, p := range c.held {
 		errs = errors.Join(errs, p.Release())

@@ -139,9 +139,6 @@ func netPoll() {
 		if !ok {
 			break
 		}
-		if capture.snap != 0 {
-			captureFrame(f.b)
-		}
 		netInput(&f, now)
 		nicRelease()
 	}

@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // The container's address by DHCP: inet.DHCPClient decides, here is what it decides about. The program's first thread starts when there is an
 // address, or after a while: programs look names up and connect when they start, and few try again. Later, a container without an address
@@ -75,7 +78,7 @@ func inputDHCP(hardware uint64, p *inet.IPv4, from, to ip, now uint64) bool {
 	}
 	var m inet.DHCP
 	if !inet.ParseDHCP(u.Payload, &m) {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return true
 	}
 	doDHCP(dhcp.client.Input(&m, now), &m, now)
@@ -114,7 +117,7 @@ func doDHCP(do inet.DHCPDo, m *inet.DHCP, now uint64) {
 
 // sendDHCP sends a message to the lease's server, or to everybody.
 func sendDHCP(m *inet.DHCP, ask bool, now uint64) {
-	b := nicBuffer()
+	b := frameBuffer()
 	if b == 0 {
 		return
 	}

@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // Datagrams that arrive in fragments are put together in memory that is taken when the first of them comes and kept. How many at a
 // time, and for how long, inet.Reassembler bounds.
@@ -24,7 +27,7 @@ func prepareFragments() bool {
 	}
 	memLock.unlock()
 	if pa == 0 {
-		netCount.noMemory++
+		drop(abi.DropFull)
 		return false
 	}
 	reassembler.Use(bytesAt(direct(pa), fragmentMemory))
@@ -42,7 +45,6 @@ func inputFragment(from, to ip, p *inet.IPv4, now uint64) bool {
 
 // putTogether takes a part of datagram k. It returns all of it when that was the last one missing.
 func putTogether(k *inet.FragmentKey, offset uint16, more bool, data []byte, now uint64) []byte {
-	netCount.fragments++
 	if k.Proto == inet.ProtoTCP || !prepareFragments() {
 		return nil
 	}
@@ -53,7 +55,7 @@ func putTogether(k *inet.FragmentKey, offset uint16, more bool, data []byte, now
 func sendCut(from, to ip, proto uint8, whole []byte, now uint64) {
 	for done := 0; done < len(whole); done += mostPart {
 		part := whole[done:min(done+mostPart, len(whole))]
-		b := nicBuffer()
+		b := frameBuffer()
 		if b == 0 {
 			return
 		}
@@ -118,7 +120,7 @@ func sendFragments6(m *message, n uint64, from ip, fromPort uint16, to ip, port 
 	packetID6++
 	now := nanotime()
 	for at := uint64(0); at < total; at += mostPart6 {
-		if b = nicBuffer(); b == 0 {
+		if b = frameBuffer(); b == 0 {
 			break
 		}
 		k := min(mostPart6, total-at)

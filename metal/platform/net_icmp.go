@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // ICMP (RFC 792): answers to echo; what cannot be delivered, said and heard.
 
@@ -30,7 +33,7 @@ func mayTell(now uint64) bool {
 
 func inputICMP(from, to ip, b []byte, now uint64) {
 	if len(b) < inet.ICMPLen || inet.Checksum(0, b) != 0 {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	switch b[0] {
@@ -56,7 +59,7 @@ func answerEcho(to ip, b []byte, now uint64) {
 }
 
 func sendICMP(to ip, kind, code uint8, rest uint32, data []byte, now uint64) {
-	b := nicBuffer()
+	b := frameBuffer()
 	n := uint64(inet.ICMPLen + len(data))
 	if b == 0 || n > mtu-inet.IPv4Len {
 		return

@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // ICMPv6 (RFC 4443): answers to echo; what cannot be delivered, said and heard.
 
@@ -16,7 +19,7 @@ const (
 func inputICMPv6(from, to ip, p *inet.IPv6, now uint64) {
 	b := p.Payload
 	if len(b) < inet.ICMPLen || inet.Checksum(pseudo(from, to, inet.ProtoICMPv6, len(b)), b) != 0 {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	switch b[0] {
@@ -36,7 +39,7 @@ func inputICMPv6(from, to ip, p *inet.IPv6, now uint64) {
 }
 
 func sendICMPv6(from, to ip, kind, code uint8, rest uint32, data []byte, now uint64) {
-	b := nicBuffer()
+	b := frameBuffer()
 	n := uint64(inet.ICMPLen + len(data))
 	if b == 0 || n > mtu-inet.IPv6Len {
 		return

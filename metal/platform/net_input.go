@@ -1,14 +1,28 @@
 package main
 
 import (
+	"sync/atomic"
+
+	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/igb"
 	"nom.dev/nom/metal/inet"
 )
 
 // Frames that arrive. Every byte of them is hostile.
 
-// netCount counts what arrived and could not be used.
-var netCount struct{ badPacket, badChecksum, foreign, fragments, noMemory, noSocket, cookies, halfOpen, refused uint64 }
+// netCount counts what was dropped, by cause, SYN cookies that were sent, and connections that are half open.
+var netCount struct {
+	dropped           [abi.NumDrops]uint64
+	cookies, halfOpen uint64
+}
+
+// drop counts something that is dropped, and tells the parent.
+func drop(cause uint64) {
+	netCount.dropped[cause]++
+	if bootPage.Console != 0 {
+		atomic.StoreUint64(&at[abi.ConsoleRing](direct(bootPage.Console)).Dropped[cause], netCount.dropped[cause])
+	}
+}
 
 // netInput handles a frame to its end.
 func netInput(f *received, now uint64) {
@@ -36,7 +50,7 @@ func netInput(f *received, now uint64) {
 func inputIPv4(f *received, b []byte, now uint64) {
 	var p inet.IPv4
 	if f.hi&(igb.RxIP|igb.RxIPError) == igb.RxIP|igb.RxIPError || !inet.ParseIPv4(b, f.hi&igb.RxIP != 0, &p) {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	from, to := ip{0, mapped | uint64(p.From)}, ip{0, mapped | uint64(p.To)}
@@ -44,7 +58,7 @@ func inputIPv4(f *received, b []byte, now uint64) {
 		return
 	}
 	if !to.equal(net.address) && !isBroadcast(to) || from.isHere() || !isUnicast(from) {
-		netCount.foreign++
+		drop(abi.DropForeign)
 		return
 	}
 	hardware := f.hi & (igb.RxUDP | igb.RxTCP | igb.RxL4Error)
@@ -75,7 +89,7 @@ func checked(hardware uint64, from, to ip, proto uint8, b []byte) bool {
 	case inet.Checksum(pseudo(from, to, proto, len(b)), b) == 0:
 		return true
 	}
-	netCount.badChecksum++
+	drop(abi.DropChecksum)
 	return false
 }
 
@@ -87,7 +101,7 @@ func isBroadcast(a ip) bool {
 func inputUDP(hardware uint64, packet []byte, from, to ip, b []byte) {
 	var u inet.UDP
 	if !inet.ParseUDP(b, &u) || !u.Sum && !to.is4() {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	if u.Sum && !checked(hardware, from, to, inet.ProtoUDP, b) {
@@ -95,7 +109,7 @@ func inputUDP(hardware uint64, packet []byte, from, to ip, b []byte) {
 	}
 	r := findReceiver(sockDatagram, to, u.To, from, u.From)
 	if r == 0 {
-		netCount.noSocket++
+		drop(abi.DropNoSocket)
 		if packet != nil && to.isOwn() {
 			unreachable(packet, from, to)
 		}
@@ -108,7 +122,11 @@ func inputUDP(hardware uint64, packet []byte, from, to ip, b []byte) {
 func deliverBytes(i uint32, b []byte, from ip, port uint16) {
 	s := socketAt(uint64(i))
 	n := uint64(len(b))
-	if s.in.room() < datagramHead+n || s.shut&shutIn != 0 {
+	if s.shut&shutIn != 0 {
+		return
+	}
+	if s.in.room() < datagramHead+n {
+		drop(abi.DropFull)
 		return
 	}
 	if p := s.in.place(datagramHead + n); p != 0 {
@@ -124,7 +142,7 @@ func deliverBytes(i uint32, b []byte, from ip, port uint16) {
 	old := s.in.head
 	if !s.in.putAll(head[:]) || !s.in.putAll(b) {
 		s.in.head = old
-		netCount.noMemory++
+		drop(abi.DropFull)
 		return
 	}
 	socketEvent(i)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/igb"
 	"nom.dev/nom/metal/inet"
 )
@@ -110,7 +111,7 @@ func sendUDP6(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16
 	if n > mostInOne6 {
 		return sendFragments6(m, n, from, fromPort, to, port)
 	}
-	b := nicBuffer()
+	b := frameBuffer()
 	if b == 0 {
 		return n
 	}
@@ -137,14 +138,14 @@ func sendSegment6(s *inet.Segment, out *ring, from, to ip, now uint64) {
 func inputIPv6(f *received, b []byte, now uint64) {
 	var p inet.IPv6
 	if !inet.ParseIPv6(b, &p) {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	from, to := ip{p.FromHi, p.FromLo}, ip{p.ToHi, p.ToLo}
 	// Nothing in ::/64 comes from outside: loopback, and what stands for addresses of IPv4. Only who has no address yet asks so.
 	nobody := from.hi|from.lo == 0 && p.Proto == inet.ProtoICMPv6
 	if !hears6(to) || from.hi == 0 && !nobody || from.isOwn6() {
-		netCount.foreign++
+		drop(abi.DropForeign)
 		return
 	}
 	hardware := f.hi & (igb.RxUDP | igb.RxTCP | igb.RxL4Error)

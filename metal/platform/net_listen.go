@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // Connections that others begin. So many may be half open; beyond that the answer to a SYN is a cookie (RFC 4987), for which
 // nothing is kept, so a flood of SYNs costs nobody else a connection.
@@ -17,7 +20,7 @@ func inputUnknown(from, to ip, s *inet.Segment, now uint64) uint32 {
 	l := findReceiver(sockStream, to, s.To, from, s.From)
 	switch {
 	case l == 0:
-		netCount.noSocket++
+		drop(abi.DropNoSocket)
 	case s.Flags&(inet.SYN|inet.ACK|inet.RST) == inet.SYN:
 		inputSYN(l, from, to, s, now)
 		return 0
@@ -36,7 +39,7 @@ func inputUnknown(from, to ip, s *inet.Segment, now uint64) uint32 {
 func inputSYN(l uint32, from, to ip, s *inet.Segment, now uint64) {
 	listener := socketAt(uint64(l))
 	if listener.queued > uint32(listener.backlog) {
-		netCount.refused++
+		drop(abi.DropFull)
 		return // it comes again, and finds room or not
 	}
 	t := tuple(to, s.To, from, s.From)
@@ -70,7 +73,7 @@ func acceptCookie(l uint32, from, to ip, s *inet.Segment, now uint64) uint32 {
 	}
 	listener := socketAt(uint64(l))
 	if listener.queued > uint32(listener.backlog) {
-		netCount.refused++
+		drop(abi.DropFull)
 		return 0
 	}
 	n := openConnection(listener, from, to, s)

@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // Neighbour discovery (RFC 4861) and addresses from a router's prefix (RFC 4862). The link-local address is made of the Ethernet
 // address, as is the lower half of the other. Whether somebody else has an address is not asked: Ethernet addresses are given out by
@@ -88,7 +91,7 @@ func wakeAwaiting() {
 
 // sendNDP sends a message, with the Ethernet address of the container or without.
 func sendNDP(m *inet.NDP, from, to ip, withMAC bool, now uint64) {
-	b := nicBuffer()
+	b := frameBuffer()
 	if b == 0 {
 		return
 	}
@@ -113,12 +116,12 @@ func solicitNeighbour(a ip, known bool, now uint64) {
 func inputNDP(from, to ip, p *inet.IPv6, now uint64) {
 	var m inet.NDP
 	if !inet.ParseNDP(p, true, &m) {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	mac := macOf(m.MAC[:])
 	if m.HasMAC && (mac>>40&1 != 0 || mac == 0) {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	target := ip{m.Target.Hi, m.Target.Lo}

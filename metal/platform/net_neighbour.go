@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // Neighbours: which Ethernet address an address of the network has (RFC 826; for IPv6, net_ndp.go). One frame for each waits for the answer.
 
@@ -40,7 +43,7 @@ func neighbourFor(a ip) *neighbour {
 		}
 	}
 	n := &neighbours[oldest]
-	n.forgetWaiting()
+	n.dropWaiting()
 	*n = neighbour{address: a}
 	return n
 }
@@ -50,6 +53,14 @@ func (n *neighbour) forgetWaiting() {
 		putFileFrame(n.waiting)
 		n.waiting = 0
 	}
+}
+
+// dropWaiting gives up the frame that waits.
+func (n *neighbour) dropWaiting() {
+	if n.waiting != 0 {
+		drop(abi.DropNoNeighbour)
+	}
+	n.forgetWaiting()
 }
 
 // nextHop is who gets what is sent to a.
@@ -108,10 +119,11 @@ func (n *neighbour) age(now uint64) {
 
 // hold keeps the frame in nicBuffer until the neighbour is known.
 func (n *neighbour) hold(length, command uint64) {
-	if n.waiting == 0 {
-		if n.waiting = fileFrame(); n.waiting == 0 {
-			return
-		}
+	if n.waiting != 0 {
+		drop(abi.DropNoNeighbour) // only the last one waits
+	} else if n.waiting = fileFrame(); n.waiting == 0 {
+		drop(abi.DropNoNeighbour)
+		return
 	}
 	copy(bytesAt(direct(n.waiting), length), bytesAt(nicBuffer(), length))
 	n.length, n.command = length, command
@@ -155,7 +167,7 @@ func askStale(now uint64) {
 		n := &neighbours[i]
 		if n.waiting != 0 && n.times >= mostAsked && now-n.asked >= askInterval {
 			n.times = 0
-			n.forgetWaiting()
+			n.dropWaiting()
 			unreachableBy(n.address)
 		}
 		if n.waiting != 0 || n.mac != 0 && now-n.seen > neighbourFresh && now-n.seen < neighbourLost {
@@ -193,7 +205,7 @@ const (
 
 // sendARP sends a request for, or a reply to, an address.
 func sendARP(op uint16, to, targetMAC uint64, target ip) {
-	b := nicBuffer()
+	b := frameBuffer()
 	if b == 0 {
 		return
 	}
@@ -266,7 +278,7 @@ func (n *neighbour) know(mac, now uint64) {
 	if n.waiting == 0 {
 		return
 	}
-	if b := nicBuffer(); b != 0 {
+	if b := frameBuffer(); b != 0 {
 		copy(bytesAt(b, n.length), bytesAt(direct(n.waiting), n.length))
 		putEthernet(b, mac, n.kind())
 		nicSend(n.length, n.command)

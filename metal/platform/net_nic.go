@@ -37,7 +37,7 @@ var nic struct {
 	skip    bool   // in the middle of a frame that did not fit a buffer
 	nudgeAt uint64 // when to look whether the device has transmitted what it was told of; 0 = it had
 
-	received, transmitted, rxBytes, txBytes, dropped, full, resets uint64
+	resets uint64
 }
 
 // Contexts of the queue: what the device knows about headers.
@@ -173,12 +173,14 @@ func nicReceive() (received, bool) {
 		n := uint64(igb.RxLength(hi))
 		last := hi&igb.RxEnd != 0
 		if last && !nic.skip && hi&igb.RxError == 0 && n-1 < nicBufferSize {
-			nic.received++
-			nic.rxBytes += n
-			return received{bytesAt(direct(nic.memory)+nicLayoutRxB+uint64(nic.head)*nicBufferSize, n), hi}, true
+			b := bytesAt(direct(nic.memory)+nicLayoutRxB+uint64(nic.head)*nicBufferSize, n)
+			if capture.snap != 0 {
+				captureFrame(b)
+			}
+			return received{b, hi}, true
 		}
 		nic.skip = !last
-		nic.dropped++
+		drop(abi.DropDevice)
 		nicRelease()
 	}
 	return received{}, false
@@ -199,11 +201,19 @@ func nicBuffer() uint64 {
 	if nic.room == 0 {
 		done := uint8(load32(direct(nic.memory + nicLayoutDone)))
 		if nic.room = nicSlots - 1 - (nic.tail - done); nic.room == 0 {
-			nic.full++
 			return 0
 		}
 	}
 	return direct(nic.memory) + nicLayoutTxB + uint64(nic.tail)*nicBufferSize
+}
+
+// frameBuffer is nicBuffer for a frame that is dropped when the ring is full.
+func frameBuffer() uint64 {
+	b := nicBuffer()
+	if b == 0 {
+		drop(abi.DropSendFull)
+	}
+	return b
 }
 
 // nicSend posts the first n bytes of nicBuffer.
@@ -217,8 +227,6 @@ func nicSend(n, command uint64) {
 	store64(d+8, command+n*lengths)
 	nic.tail++
 	nic.room--
-	nic.transmitted++
-	nic.txBytes += n
 }
 
 // nicFlush tells the device of what was posted.

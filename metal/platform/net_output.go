@@ -22,7 +22,7 @@ func sendUDPOutside(m *message, n uint64, from ip, fromPort uint16, to ip, port 
 	if n > mostInOne {
 		return sendFragments(m, n, from, fromPort, to, port)
 	}
-	b := nicBuffer()
+	b := frameBuffer()
 	if b == 0 {
 		return n
 	}
@@ -48,7 +48,7 @@ func sendFragments(m *message, n uint64, from ip, fromPort uint16, to ip, port u
 	nextPacketID()
 	now := nanotime()
 	for at, total := uint64(0), n+inet.UDPLen; at < total; at += mostPart {
-		b := nicBuffer()
+		b := frameBuffer()
 		if b == 0 {
 			break
 		}
@@ -123,7 +123,7 @@ func putSegment(b uint64, s *inet.Segment, from, to ip) {
 
 // sendBare sends a segment that belongs to no connection.
 func sendBare(s *inet.Segment, from, to ip, now uint64) {
-	if b := nicBuffer(); b != 0 {
+	if b := frameBuffer(); b != 0 {
 		s.Len = 0
 		if !to.is4() {
 			sendSegment6(s, nil, from, to, now)

@@ -1,6 +1,9 @@
 package main
 
-import "nom.dev/nom/metal/inet"
+import (
+	"nom.dev/nom/abi"
+	"nom.dev/nom/metal/inet"
+)
 
 // Connections with others. What a segment means is decided by inet.Conn; here are the table, the buffers, and the socket to which
 // a connection belongs. It may outlive its socket, to send what is left and to wait for late segments.
@@ -104,7 +107,7 @@ func inputTCP(from, to ip, b []byte, now uint64) {
 	var s inet.Segment
 	data, ok := inet.ParseTCP(b, &s)
 	if !ok || s.From == 0 || s.To == 0 {
-		netCount.badPacket++
+		drop(abi.DropMalformed)
 		return
 	}
 	n := findConnection(to, s.To, from, s.From)
@@ -131,7 +134,7 @@ func inputSegment(n uint32, s *inet.Segment, data []byte, now uint64) {
 		}
 		in := &socketAt(uint64(c.socket)).in
 		if stored := in.putAhead(uint64(distance), data[skip:skip+k]); stored < k {
-			netCount.noMemory++
+			drop(abi.DropFull)
 			s.Len = skip + stored
 			s.Flags &^= inet.FIN
 		}

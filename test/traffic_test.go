@@ -1,0 +1,81 @@
+package test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"nom.dev/nom/api"
+)
+
+// metric is a number of nom machine metrics, by its name and labels; -1 when it is not there.
+func (b *background) metric(sample string) float64 {
+	b.t.Helper()
+	out, _ := b.run("machine", "metrics")
+	for line := range strings.Lines(out) {
+		if value, ok := strings.CutPrefix(line, sample+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				b.t.Errorf("%q: %v", line, err)
+			}
+			return n
+		}
+	}
+	return -1
+}
+
+// stats is what nom stats says of a container.
+func (b *background) stats(name string) *api.Traffic {
+	b.t.Helper()
+	out, _ := b.run("stats", "--format", "json", name)
+	var line struct{ Network *api.Traffic }
+	if err := json.Unmarshal([]byte(out), &line); err != nil || line.Network == nil {
+		b.t.Errorf("nom stats %s: %v", name, err)
+		return &api.Traffic{}
+	}
+	return line.Network
+}
+
+// traffic looks at what is counted of the container seen while it serves pages, and somebody knocks at a port that leads nowhere.
+func (b *background) traffic(url string, closed int) {
+	b.t.Helper()
+	const pages = 20
+	before := b.stats("seen")
+	if err := browse(b.ctx, url, 1, pages); err != nil {
+		b.t.Error(err)
+	}
+	for after := b.stats("seen"); after.Dropped["no_socket"] == before.Dropped["no_socket"]; after = b.stats("seen") {
+		if b.ctx.Err() != nil {
+			b.t.Fatalf("knocking at a port that leads nowhere is not counted: %v", after.Dropped)
+		}
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", closed))
+		if err == nil { // QEMU takes the connection in any case
+			_, _ = c.Read(make([]byte, 1))
+			c.Close()
+		}
+	}
+	after := b.stats("seen")
+	// A page is more than 100 bytes in each direction, in one frame at least.
+	if r, s := after.ReceivedFrames-before.ReceivedFrames, after.SentFrames-before.SentFrames; r < pages || s < pages || r > 100*pages || s > 100*pages {
+		b.t.Errorf("for %d pages %d frames were received and %d sent", pages, r, s)
+	}
+	if r, s := after.ReceivedBytes-before.ReceivedBytes, after.SentBytes-before.SentBytes; r < 100*pages || s < 100*pages {
+		b.t.Errorf("for %d pages %d bytes were received and %d sent", pages, r, s)
+	}
+	b.want([]string{"NET I/O", "DROPPED", "no_socket "}, "stats", "seen")
+	b.want(nil, "kill", "seen")
+	for sample, least := range map[string]uint64{
+		`nom_app_network_receive_bytes_total{app="seen"}`:              after.ReceivedBytes,
+		`nom_app_network_transmit_frames_total{app="seen"}`:            after.SentFrames,
+		`nom_app_network_drops_total{app="seen",cause="no_socket"}`:    after.Dropped["no_socket"],
+		`nom_app_network_transmit_bytes_total{app="seen"}`:             after.SentBytes,
+		`nom_app_network_drops_total{app="seen",cause="no_neighbour"}`: 0,
+	} {
+		if got := b.metric(sample); got < float64(least) {
+			b.t.Errorf("%s is %v when it has ended, and was %d", sample, got, least)
+		}
+	}
+	b.want(nil, "rm", "seen")
+}
