@@ -114,8 +114,16 @@ type DeviceStatus struct {
 	SendPauses     uint64 // times that it had sent more than its limit
 	ReceivePauses  uint64 // likewise
 	Resets         uint64 // by its holder
-	_              [4]uint64
+	Blocked        uint64 // times that the IOMMU was seen to block what it reached for: at least so often
+	BlockedLast    uint64 // the last of these: the page that it reached for, and the bits below
+	_              [2]uint64
 }
+
+// Bits of DeviceStatus.BlockedLast.
+const (
+	BlockedWrite     = 1 << 0 // it was to be written
+	BlockedInterrupt = 1 << 1 // it was an interrupt; the page is none
+)
 
 // Bits of EventPage.Pending.
 const (

@@ -25,11 +25,12 @@ const (
 
 // Further events that the management API tells of (GET /v1/events), all with Seq and Time.
 const (
-	EventStop    = "stop"    // somebody asked for the end of a container
-	EventRemove  = "remove"  // a container was forgotten
-	EventPublish = "publish" // a port of the developer's computer leads to a container: Port
-	EventFree    = "free"    // and does so no more
-	EventDropped = "dropped" // Count events that came before the next one are not kept any more
+	EventStop    = "stop"        // somebody asked for the end of a container
+	EventRemove  = "remove"      // a container was forgotten
+	EventPublish = "publish"     // a port of the developer's computer leads to a container: Port
+	EventFree    = "free"        // and does so no more
+	EventBlocked = "dma-blocked" // the IOMMU has blocked what a container's network function reached for, Count times since the event before: Error is the last
+	EventDropped = "dropped"     // Count events that came before the next one are not kept any more
 )
 
 // Streams of EventOutput.

@@ -84,6 +84,7 @@ type Traffic struct {
 	ReceivedBytes  uint64 `json:"received_bytes"`
 	SendPauses     uint64 `json:"send_pauses"`    // times that it had sent more than its Rate
 	ReceivePauses  uint64 `json:"receive_pauses"` // likewise
+	Blocked        uint64 `json:"blocked"`        // times that the IOMMU was seen to block what it reached for: at least so often
 
 	Dropped map[string]uint64 `json:"dropped,omitempty"` // by cause, see DropNames; null with another network stack
 }
@@ -101,6 +102,7 @@ func (t *Traffic) Add(o *Traffic) {
 	t.ReceivedBytes += o.ReceivedBytes
 	t.SendPauses += o.SendPauses
 	t.ReceivePauses += o.ReceivePauses
+	t.Blocked += o.Blocked
 	if t.Dropped == nil {
 		t.Dropped = map[string]uint64{}
 	}

@@ -48,6 +48,7 @@ func (m *manager) describeLocked(w *workload) api.Container {
 func (w *workload) look(p process) {
 	if did, err := p.DeviceStatus(); err == nil && len(did) > 0 {
 		w.seen = traffic(did[0], p.Dropped())
+		w.blockedLast = did[0].BlockedLast
 		if w.stack == manifest.StackGVisor {
 			w.seen.Dropped = nil
 		}
@@ -57,7 +58,7 @@ func (w *workload) look(p process) {
 // traffic is what a network function did, and what the platform dropped.
 func traffic(d abi.DeviceStatus, dropped [abi.NumDrops]uint64) *api.Traffic {
 	t := &api.Traffic{SentFrames: d.SentFrames, SentBytes: d.SentBytes, ReceivedFrames: d.ReceivedFrames, ReceivedBytes: d.ReceivedBytes,
-		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses, Dropped: map[string]uint64{}}
+		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses, Blocked: d.Blocked, Dropped: map[string]uint64{}}
 	for i, n := range dropped {
 		t.Dropped[api.DropNames[i]] = n
 	}

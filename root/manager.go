@@ -72,23 +72,25 @@ type workload struct {
 	log     *logRing
 
 	// Guarded by manager.mu.
-	state    string
-	retry    backoff
-	timer    *time.Timer // in StateRestarting
-	stopping bool        // somebody has asked for its end: the policy does not count
-	process  process
-	cpu      float64      // seconds of its runs that are over
-	past     api.Traffic  // of its runs that are over
-	seen     *api.Traffic // of this run, or the last; nil = it has no network function
-	seat     int
-	need     uint64
-	vcpus    int
-	restarts int
-	started  time.Time
-	ended    time.Time
-	done     chan struct{} // closed at the end of this run
-	capture  func()        // ends the capture that goes on, nil when none does
-	end      api.Event     // what is known of the last run
+	state       string
+	retry       backoff
+	timer       *time.Timer // in StateRestarting
+	stopping    bool        // somebody has asked for its end: the policy does not count
+	process     process
+	cpu         float64 // seconds of its runs that are over
+	blocked     blockedTold
+	past        api.Traffic  // of its runs that are over
+	blockedLast uint64       // of abi.DeviceStatus, when it was seen
+	seen        *api.Traffic // of this run, or the last; nil = it has no network function
+	seat        int
+	need        uint64
+	vcpus       int
+	restarts    int
+	started     time.Time
+	ended       time.Time
+	done        chan struct{} // closed at the end of this run
+	capture     func()        // ends the capture that goes on, nil when none does
+	end         api.Event     // what is known of the last run
 }
 
 // failure is an error with a status of HTTP.
@@ -277,7 +279,7 @@ func (m *manager) launch(w *workload) error {
 		return &failure{http.StatusUnprocessableEntity, err}
 	}
 	m.mu.Lock()
-	w.process, w.state, w.seen = p, api.StateRunning, nil
+	w.process, w.state, w.seen, w.blocked = p, api.StateRunning, nil, blockedTold{}
 	m.events.add(api.Event{Event: api.EventStart, Container: w.spec.Name})
 	if w.stopping { // since it was starting
 		_ = p.Kill()
@@ -292,6 +294,7 @@ func (m *manager) watch(w *workload, p process) {
 	st, err := p.Wait()
 	m.mu.Lock()
 	w.look(p)
+	m.tellBlocked(w, time.Time{})
 	m.mu.Unlock()
 	if err != nil {
 		st = abi.Status{End: abi.EndKilled}

@@ -159,6 +159,12 @@ func (o *openMetrics) network(apps []appNumbers) {
 			}
 		}
 	}
+	o.family("nom_iommu_faults", "counter", "", "How often the IOMMU was seen to block what its network function reached for: at least.")
+	for i := range apps {
+		if n := &apps[i]; n.Address != "" {
+			o.sample(float64(n.network.Blocked), "app", n.Name)
+		}
+	}
 	o.family("nom_app_network_drops", "counter", "", "What the TCP/IP beneath it dropped, by cause, as that says.")
 	for i := range apps {
 		if n := &apps[i]; n.drops {

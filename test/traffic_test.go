@@ -79,3 +79,20 @@ func (b *background) traffic(url string, closed int) {
 	}
 	b.want(nil, "rm", "seen")
 }
+
+// blocked looks for what the IOMMU blocks of a container that reaches for what is not its own, while it goes on and when it has ended.
+func (b *background) blocked() {
+	b.t.Helper()
+	b.want(nil, "run", "-d", "--name", "reaches", "--network", "./test/programs/hostilenic", "--", "reach")
+	b.await("dma-blocked reaches ", "events")
+	b.want([]string{" times: the last was a read from 0x"}, "events")
+	const faults = `nom_iommu_faults_total{app="reaches"}`
+	n := b.metric(faults)
+	b.want(nil, "kill", "reaches")
+	if after := b.metric(faults); n < 1 || after < n {
+		b.t.Errorf("%s was %v and is %v at the end", faults, n, after)
+	}
+	if n := b.metric(`nom_iommu_faults_total{app="plain"}`); n != 0 {
+		b.t.Errorf("of one that does not reach for anything %v were blocked", n)
+	}
+}

@@ -215,6 +215,7 @@ func (s *Set) open(d *container.Device, f *function, dom *domain) error {
 		return err
 	}
 	dom.users++
+	s.journal.restart(f.number)
 	err := f.pci.Start(true)
 	if err == nil {
 		f.pci.EnableVectors(true)

@@ -5,7 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"nom.dev/nom/abi"
 	"nom.dev/nom/kernel/igb"
+	"nom.dev/nom/kernel/iommu"
 )
 
 // journal holds back what would fill the console: a holder can have as much blocked as it likes.
@@ -13,6 +15,47 @@ type journal struct {
 	mu    sync.Mutex
 	of    [igb.MaxFunctions + 1]notes
 	lines []string
+
+	blocked [igb.MaxFunctions]blocked
+}
+
+// blocked is what the IOMMU was seen to block of a function since its holder got it.
+type blocked struct {
+	count uint64
+	last  uint64 // as abi.DeviceStatus.BlockedLast
+}
+
+// count counts something that was blocked of a function, which has a holder.
+func (j *journal) count(function int, f *iommu.Fault) {
+	if function == unknown || f.Domain == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	b := &j.blocked[function]
+	b.count++
+	switch {
+	case f.Interrupt:
+		b.last = abi.BlockedInterrupt
+	case f.Read:
+		b.last = f.Address &^ (abi.PageSize - 1)
+	default:
+		b.last = f.Address&^(abi.PageSize-1) | abi.BlockedWrite
+	}
+}
+
+// counted is what was blocked of a function.
+func (j *journal) counted(function int) blocked {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.blocked[function]
+}
+
+// restart begins to count for a new holder.
+func (j *journal) restart(function int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.blocked[function] = blocked{}
 }
 
 // unknown is the number of all functions that are not the card's.

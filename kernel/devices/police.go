@@ -21,13 +21,15 @@ func (s *Set) Limit(d *container.Device, l abi.DeviceLimit) error {
 // Status is what d did since it was attached.
 func (s *Set) Status(d *container.Device) abi.DeviceStatus {
 	n := d.Backend.(*function).number
+	s.blocked()
+	b := s.journal.counted(n)
 	c, l := s.card.Counters(n), s.card.Limit(n)
 	return abi.DeviceStatus{
 		Index: d.ID,
 		Limit: abi.DeviceLimit{SendBits: l.Tx.Bytes * 8, SendFrames: l.Tx.Frames, ReceiveBits: l.Rx.Bytes * 8, ReceiveFrames: l.Rx.Frames},
 
 		SentFrames: c.TxFrames, SentBytes: c.TxBytes, ReceivedFrames: c.RxFrames, ReceivedBytes: c.RxBytes,
-		SendPauses: c.TxPauses, ReceivePauses: c.RxPauses, Resets: c.Resets,
+		SendPauses: c.TxPauses, ReceivePauses: c.RxPauses, Resets: c.Resets, Blocked: b.count, BlockedLast: b.last,
 	}
 }
 

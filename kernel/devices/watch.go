@@ -54,7 +54,9 @@ func (s *Set) blocked() {
 		if f.Domain != nil {
 			name = f.Domain.Name
 		}
-		s.journal.note(s.number(f.RID), name, f.String(), time.Since(start))
+		n := s.number(f.RID)
+		s.journal.count(n, &f)
+		s.journal.note(n, name, f.String(), time.Since(start))
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 
 var modes = map[string]func(*function) error{
 	"dma": attackMemory, "reset": resetForever, "registers": writeEverything, "route": routeWrongly, "die": dieWorking,
-	"spoof": spoof, "listen": listen,
+	"spoof": spoof, "listen": listen, "reach": reach,
 }
 
 func main() {
