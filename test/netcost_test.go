@@ -108,7 +108,7 @@ func (s *serving) least(bound promise, whose string, answers int, ask func(answe
 	}
 	round()
 	least := uint64(math.MaxUint64)
-	for n := 0; n < 4 && least > bound.bound; n++ {
+	for n := 0; n < 10 && least > bound.bound; n++ {
 		before := s.instructions()
 		round()
 		least = min(least, (s.instructions()-before)/uint64(answers))
