@@ -13,7 +13,7 @@ type promise struct {
 var spec = struct {
 	startToMain, bootToRoot, exitsDedicated, nullCall, sharedCall, computeLoss, sharedLoss, runtimeLoss, idleMemory promise
 	echoExits, echoAllocations, echoPolling, echoPollingOne, echoWhole, echoWholeOne                                promise
-	socketUDP, socketUDPOne, socketTCP, socketTCPOne, socketHTTP, socketHTTPOne                                     promise
+	socketUDP, socketUDPOne, socketTCP, socketTCPOne, socketHTTP, socketHTTPOne, bulkSend, bulkReceive              promise
 }{
 	startToMain:     promise{"from a container's first instruction to main", "instructions", 1_000_000},
 	bootToRoot:      promise{"from a machine image's first instruction to the root container's main", "instructions", 100_000_000},
@@ -36,6 +36,8 @@ var spec = struct {
 	socketTCPOne:    promise{"the same, 1 connection", "instructions", 12500},
 	socketHTTP:      promise{"a page of an unchanged net/http server, 32 connections", "instructions", 55000},
 	socketHTTPOne:   promise{"the same, 1 connection", "instructions", 58000},
+	bulkSend:        promise{"a mebibyte that an unchanged program sends over one connection of TCP", "instructions", 2_600_000},
+	bulkReceive:     promise{"a mebibyte that it receives", "instructions", 2_800_000},
 }
 
 // hold fails the test when a count breaks the promise, and says in any case how it was kept.

@@ -1,0 +1,110 @@
+package test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"net"
+	"testing"
+	"time"
+)
+
+// TestCountedBulk counts the instructions of a whole machine for a mebibyte that an unchanged program sends to this computer over TCP,
+// and for one that it receives.
+func TestCountedBulk(t *testing.T) {
+	hw := hardware{cpus: 2, memory: gib, icount: true}
+	yes := true
+	g := run("test/programs/bulk").place("10.0.2.15/24")
+	g.Dedicated = &yes
+	port := freeTCPPort(t)
+	s := serve(t, hw, fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:9", port), counting, g)
+	c := s.bulk(port)
+	// The checksum is that of the first 16 MiB; behind them the program does nothing with what it reads.
+	for what, bound := range map[byte]promise{'g': spec.bulkSend, 'p': spec.bulkReceive} {
+		if err := c.transfer(what, 17<<20, true); err != nil {
+			t.Fatalf("%c: %v\n%s", what, err, s.said())
+		}
+		const mebibytes = 16
+		s.least(bound, "per MiB", mebibytes, func(n int) error {
+			begin := time.Now()
+			err := c.transfer(what, uint64(n)<<20, false)
+			t.Logf("%c: %.1f MiB/s", what, float64(n)/time.Since(begin).Seconds())
+			return err
+		})
+	}
+}
+
+// bulkClient is a connection to test/programs/bulk.
+type bulkClient struct {
+	net.Conn
+	block []byte
+}
+
+// bulk connects to it, as soon as it is there.
+func (s *serving) bulk(port int) *bulkClient {
+	s.t.Helper()
+	b := make([]byte, 128<<10)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8*3)
+	}
+	for {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			c := &bulkClient{conn, b}
+			if err = c.transfer('g', 1, true); err == nil {
+				s.t.Cleanup(func() { conn.Close() })
+				context.AfterFunc(s.ctx, func() { conn.Close() })
+				return c
+			}
+			conn.Close()
+		}
+		select {
+		case <-s.ctx.Done():
+			s.t.Fatalf("connecting: %v\n%s", err, s.said())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// transfer gets or puts n bytes, and checks them if that is wanted.
+func (c *bulkClient) transfer(what byte, n uint64, check bool) error {
+	if _, err := c.Write(binary.BigEndian.AppendUint64([]byte{what}, n)); err != nil {
+		return err
+	}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	sum, want := uint32(0), uint32(0)
+	for left := min(n, 16<<20); left != 0; {
+		k := min(left, uint64(len(c.block)))
+		want = crc32.Update(want, table, c.block[:k])
+		left -= k
+	}
+	if what == 'p' {
+		for left := n; left != 0; {
+			k, err := c.Write(c.block[:min(left, uint64(len(c.block)))])
+			if err != nil {
+				return err
+			}
+			left -= uint64(k)
+		}
+		if err := binary.Read(c, binary.BigEndian, &sum); err != nil {
+			return err
+		}
+	} else {
+		b := make([]byte, len(c.block))
+		for at := uint64(0); at < n; {
+			k, err := c.Read(b[:min(n-at, uint64(len(b)))])
+			if err != nil {
+				return err
+			}
+			if check && at < 16<<20 {
+				sum = crc32.Update(sum, table, b[:min(uint64(k), 16<<20-at)])
+			}
+			at += uint64(k)
+		}
+	}
+	if check && sum != want {
+		return fmt.Errorf("%d bytes have checksum %x, want %x", n, sum, want)
+	}
+	return nil
+}
