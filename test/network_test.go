@@ -87,8 +87,11 @@ func testUplink(t *testing.T, stack string) {
 // igb.PF.DefaultFilter.
 const web6 = "fec0::5054:ff:fe12:2456"
 
+// bulk6 is that of the fourth.
+const bulk6 = "fec0::5054:ff:fe12:7456"
+
 // TestIPv6: an unchanged program reaches this computer over IPv6, from the address that it made of a router's prefix. Another
-// reaches a server in the container beside it, which listens for both families.
+// reaches a server in the container beside it, which listens for both families. Two more send each other much, in segments that the card cuts.
 func TestIPv6(t *testing.T) {
 	listener, err := net.Listen("tcp6", "[::1]:0")
 	if err != nil {
@@ -105,14 +108,16 @@ func TestIPv6(t *testing.T) {
 	fetch := run("test/programs/fetch", "http://[fec0::2]:"+portOf(listener.Addr()), answers,
 		fmt.Sprintf("[fec0::2]:%d", freeTCPPort(t))).place("10.0.2.16/24")
 	beside := run("test/programs/fetch", "http://["+web6+"]:8080", answers, "["+web6+"]:9").named("beside").place("10.0.2.17/24")
-	fetched := make(chan string, 3)
+	bulk := run("test/programs/bulk").place("10.0.2.18/24")
+	copies := run("test/programs/bulk", "["+bulk6+"]:9", "5000000").named("copies").place("10.0.2.19/24")
+	fetched := make(chan string, 5)
 	hw := hardware{cpus: 3, memory: gib, watch: func(ev api.Event) {
 		if ev.Event == api.EventExit {
 			fetched <- ev.Container
 		}
 	}}
-	s := serve(t, hw, "user", nil, web, fetch, beside)
-	for range 2 {
+	s := serve(t, hw, "user", nil, web, fetch, beside, bulk, copies)
+	for range 3 {
 		select {
 		case <-fetched:
 		case <-s.ctx.Done():
@@ -129,6 +134,10 @@ func TestIPv6(t *testing.T) {
 	if got := s.containers["beside"].stdout; !strings.Contains(got, want) {
 		t.Errorf("beside printed\n%s\nwant\n...%s...%s", got, want, s.said())
 	}
+	if got := s.containers["copies"].stdout; !strings.HasSuffix(got, "equal: true\n") {
+		t.Errorf("copies printed\n%s%s", got, s.said())
+	}
+	t.Log(s.containers["copies"].stdout)
 }
 
 // browse asks for a page from several connections at a time, each so many times.

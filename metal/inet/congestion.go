@@ -39,7 +39,7 @@ func (c *Conn) setRTO() {
 }
 
 // mostCongestionWindow is more than fits the buffer, so that it limits nothing.
-const mostCongestionWindow = 1 << 20
+const mostCongestionWindow = 4 * MostBuffer
 
 // initialWindow is that of RFC 6928.
 func initialWindow(mss uint32) uint32 { return min(10*mss, max(2*mss, 14600)) }
@@ -74,7 +74,7 @@ func (c *Conn) openWindow(n uint32) {
 		c.cwnd += c.mss
 		return
 	}
-	if c.cwnd >= mostCongestionWindow {
+	if c.cwnd >= mostCongestionWindow || uint32(c.max-c.una)+n < c.cwnd/2 { // what is not used says nothing of the path (RFC 7661)
 		return
 	}
 	if c.cwnd < c.ssthresh {

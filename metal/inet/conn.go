@@ -54,9 +54,12 @@ const (
 	minMSS        = 88
 	optionTSBytes = 12
 
-	// BufferSize is how much data each direction of a connection holds.
+	// BufferSize is how much data each direction of a connection holds at first; see Buffers.
 	BufferSize = 64 << 10
+	// MostBuffer is how much it may come to hold.
+	MostBuffer = 1 << 20
 	mostWindow = 65535
+	ownScale   = 5 // windows are told in units of 2^ownScale bytes: enough for MostBuffer
 	mostHeld   = 4
 )
 
@@ -75,10 +78,14 @@ type Conn struct {
 	endHeld bool // the peer's end arrived, and is at heldEnd
 	orphan  bool // nobody reads any more
 
+	// Burst is how many bytes of data Next may give out in one segment that is to be cut; 0: every segment is one to send.
+	Burst uint32
+
 	// NoDelay sends small segments at once (TCP_NODELAY); Cork only full ones (TCP_CORK).
 	NoDelay, Cork bool
 
 	sndScale  uint8
+	rcvScale  uint8
 	dupAcks   uint8
 	retries   uint8
 	probes    uint8
@@ -101,6 +108,9 @@ type Conn struct {
 	rcvNxt       Seq
 	rcvAdv       Seq    // right edge of the window that the peer knows
 	buffered     uint32 // bytes that nobody read yet
+	sndMost      uint32 // how much may be queued
+	rcvMost      uint32 // how much may be received and not read
+	paceEnd      Seq    // when what was read comes to it, a buffer full was read since paceAt
 	tsRecent     uint32
 	lastAck      Seq // the last that was sent
 	timedSeq     Seq
@@ -115,6 +125,7 @@ type Conn struct {
 	lastSent          uint64
 	lastHeard         uint64
 	tsRecentAt        uint64
+	paceAt            uint64
 	progressAt        uint64 // since when the first of what is unacknowledged is waited for
 
 	retransmitAt, ackAt, endAt, keepAt uint64 // 0: not set
@@ -143,7 +154,8 @@ func (c *Conn) Accept(s *Segment, iss Seq, mss uint32, now uint64) {
 }
 
 func (c *Conn) begin(iss Seq, mss uint32) {
-	*c = Conn{iss: iss, una: iss, nxt: iss, max: iss, ownMSS: mss, mss: min(mss, DefaultMSS), recover: iss, small: iss, rto: firstRTO, ssthresh: 1 << 30}
+	*c = Conn{iss: iss, una: iss, nxt: iss, max: iss, ownMSS: mss, mss: min(mss, DefaultMSS), recover: iss, small: iss, rto: firstRTO, ssthresh: 1 << 30,
+		sndMost: BufferSize, rcvMost: mostWindow}
 }
 
 // takeSYN notes what the peer's SYN says.
@@ -158,8 +170,9 @@ func (c *Conn) takeSYN(s *Segment, now uint64) {
 		c.tsRecent, c.tsRecentAt = s.TSVal, now
 	}
 	if c.scaleOK {
-		c.sndScale = s.Scale
+		c.sndScale, c.rcvScale = s.Scale, ownScale
 	}
+	c.paceEnd, c.paceAt = c.rcvNxt+Seq(c.rcvMost), now
 	mss := uint32(s.MSS)
 	if mss == 0 {
 		mss = DefaultMSS
@@ -218,8 +231,36 @@ func (c *Conn) Room() uint32 {
 	if c.closing {
 		return 0
 	}
-	return BufferSize - c.queued
+	return c.sndMost - min(c.queued, c.sndMost)
 }
+
+// Buffers are how much may be queued, and how much may be received and not read.
+func (c *Conn) Buffers() (send, receive uint32) { return c.sndMost, c.rcvMost }
+
+// SetBuffers changes them. A peer that was told of a larger window may use it all the same.
+func (c *Conn) SetBuffers(send, receive uint32) {
+	c.sndMost, c.rcvMost = send, receive
+	if !c.scaleOK {
+		c.rcvMost = min(receive, mostWindow)
+	}
+}
+
+// SendsMore tells whether a larger buffer would let more be on the way.
+func (c *Conn) SendsMore() bool {
+	return c.sndMost < MostBuffer && min(c.sndWnd, c.cwnd) > c.sndMost/2
+}
+
+// ReadsMore tells whether a larger window would let more arrive: a window full was read in the time that an answer takes, or two of it. It
+// costs little until a window full was read.
+func (c *Conn) ReadsMore(now uint64) bool {
+	read := c.rcvNxt - Seq(c.buffered)
+	took := now - c.paceAt
+	c.paceEnd, c.paceAt = read+Seq(c.rcvMost), now
+	return c.rcvScale != 0 && c.rcvMost < MostBuffer && took < 2*max(c.srtt, milli)
+}
+
+// ReadMuch tells whether a window full was read since ReadsMore was asked.
+func (c *Conn) ReadMuch() bool { return !(c.rcvNxt - Seq(c.buffered)).before(c.paceEnd) }
 
 // Queued is how many bytes were written and are not acknowledged.
 func (c *Conn) Queued() uint32 { return c.queued }
@@ -233,7 +274,7 @@ func (c *Conn) Read(n uint32) bool {
 	if c.state != Established && c.state != FinWait1 && c.state != FinWait2 {
 		return false
 	}
-	if growth := uint32(c.rcvNxt + Seq(c.window()) - c.rcvAdv); growth >= min(BufferSize/2, 2*c.ownMSS) {
+	if growth := int32(c.rcvNxt + Seq(c.window()) - c.rcvAdv); growth >= int32(min(c.rcvMost/2, 2*c.ownMSS)) {
 		c.ackNow = true
 		return true
 	}
@@ -241,7 +282,7 @@ func (c *Conn) Read(n uint32) bool {
 }
 
 // window is what may be received beyond rcvNxt.
-func (c *Conn) window() uint32 { return mostWindow - min(c.buffered, mostWindow) }
+func (c *Conn) window() uint32 { return c.rcvMost - min(c.buffered, c.rcvMost) }
 
 // Close says that nothing more will be written: the end is sent behind what is queued.
 func (c *Conn) Close() {

@@ -24,6 +24,7 @@ type wire struct {
 	air  [2][]packet // on the way to each
 	loss float64
 	sent int
+	long bool // some segments are long, and cut
 }
 
 type packet struct {
@@ -52,35 +53,56 @@ func newWire(t *testing.T, seed int64, loss float64) *wire {
 func (w *wire) flush(i int) {
 	e := w.ends[i]
 	var s Segment
-	for n := 0; e.c.Next(&s, w.now); n++ {
+	for n := 0; ; n++ {
+		if w.long {
+			e.c.Burst = uint32(w.r.Intn(2) * w.r.Intn(1<<16))
+		}
+		if !e.c.Next(&s, w.now) {
+			return
+		}
 		if n > 1000 {
 			w.t.Fatalf("end %d sends without end: %+v", i, s)
 		}
 		if int(s.Offset+s.Len) > len(e.out) {
 			w.t.Fatalf("end %d sends %d bytes from %d on, and %d were written", i, s.Len, s.Offset, len(e.out))
 		}
-		w.sent++
-		b := make([]byte, s.HeaderLen(), s.HeaderLen()+int(s.Len))
-		s.Put(b, 0)
-		b = append(b, e.out[s.Offset:s.Offset+s.Len]...)
-		if w.r.Float64() < w.loss {
-			continue
+		if s.Cut != 0 && (s.Len <= s.Cut || s.Len > e.c.Burst || s.Flags&FIN != 0) {
+			w.t.Fatalf("end %d has this cut, with a burst of %d: %+v", i, e.c.Burst, s)
 		}
-		var p packet
-		data, ok := ParseTCP(b, &p.s)
-		if !ok {
-			w.t.Fatalf("end %d sends what cannot be read: % x", i, b)
+		for size := s.Cut; s.Cut != 0 && s.Len > size; {
+			part := s
+			part.Len, part.Cut = size, 0
+			w.send(i, &part)
+			s.Seq, s.Offset, s.Len = s.Seq+Seq(size), s.Offset+size, s.Len-size
 		}
-		p.data = data
-		q := &w.air[1-i]
+		w.send(i, &s)
+	}
+}
+
+// send puts a segment of end i on the wire, or not.
+func (w *wire) send(i int, s *Segment) {
+	e := w.ends[i]
+	w.sent++
+	b := make([]byte, s.HeaderLen(), s.HeaderLen()+int(s.Len))
+	s.Put(b, 0)
+	b = append(b, e.out[s.Offset:s.Offset+s.Len]...)
+	if w.r.Float64() < w.loss {
+		return
+	}
+	var p packet
+	data, ok := ParseTCP(b, &p.s)
+	if !ok {
+		w.t.Fatalf("end %d sends what cannot be read: % x", i, b)
+	}
+	p.data = data
+	q := &w.air[1-i]
+	*q = append(*q, p)
+	if w.r.Float64() < w.loss && len(*q) > 1 {
+		k := w.r.Intn(len(*q))
+		(*q)[k], (*q)[len(*q)-1] = (*q)[len(*q)-1], (*q)[k]
+	}
+	if w.r.Float64() < w.loss {
 		*q = append(*q, p)
-		if w.r.Float64() < w.loss && len(*q) > 1 {
-			k := w.r.Intn(len(*q))
-			(*q)[k], (*q)[len(*q)-1] = (*q)[len(*q)-1], (*q)[k]
-		}
-		if w.r.Float64() < w.loss {
-			*q = append(*q, p)
-		}
 	}
 }
 
@@ -165,9 +187,14 @@ func pattern(n, seed int) []byte {
 
 // Whatever is lost, doubled or reordered, both sides get all bytes of the other in order, then the end, and close.
 func TestTransfer(t *testing.T) {
-	for seed := range int64(60) {
+	for seed := range int64(90) {
 		loss := float64(seed%6) * 0.04
+		long := seed >= 60
+		if long {
+			loss = float64(seed%3) * 0.04
+		}
 		w := newWire(t, seed, loss)
+		w.long = long
 		sizes := [2]int{w.r.Intn(400_000), w.r.Intn(400_000)}
 		want := [2][]byte{pattern(sizes[0], 1), pattern(sizes[1], 2)}
 		read := [2]int{}

@@ -27,7 +27,9 @@ func (c *Conn) Next(s *Segment, now uint64) bool {
 		n = c.sendable(offset)
 	}
 	// The end may go beyond the window: it is no data, and who has no room may still take it.
-	fin := c.closing && offset <= c.queued && offset+n == c.queued && c.state != FinWait2 && c.state != TimeWait
+	size := c.segmentSize()
+	// It is not part of what is cut: not every device that cuts leaves it to the last piece.
+	fin := c.closing && n <= size && offset <= c.queued && offset+n == c.queued && c.state != FinWait2 && c.state != TimeWait
 	if n == 0 && !fin {
 		if c.nextBare(s, now) {
 			return true
@@ -35,9 +37,11 @@ func (c *Conn) Next(s *Segment, now uint64) bool {
 		c.watchWindow(offset, now)
 		return false
 	}
-	size := c.segmentSize()
 	c.fill(s, now)
 	s.Seq = c.nxt
+	if n > size {
+		s.Cut = size
+	}
 	if n != 0 {
 		s.Offset, s.Len = offset, n
 	}
@@ -104,8 +108,11 @@ func (c *Conn) sendable(offset uint32) uint32 {
 		return 0
 	}
 	size := c.segmentSize()
-	n := min(left, window-offset, size)
-	if n == size || c.force {
+	n := min(left, window-offset, max(size, c.Burst))
+	if n >= size || c.force {
+		if n > size { // full ones first
+			n -= n % size
+		}
 		return n
 	}
 	again := c.nxt.before(c.max)
@@ -153,16 +160,23 @@ func (c *Conn) fill(s *Segment, now uint64) {
 func (c *Conn) offer() uint16 {
 	w := c.window()
 	edge := c.rcvNxt + Seq(w)
-	if uint32(edge-c.rcvAdv) < min(BufferSize/2, c.ownMSS) && !c.rcvNxt.after(c.rcvAdv) {
-		return uint16(c.rcvAdv - c.rcvNxt)
+	if int32(edge-c.rcvAdv) < int32(min(c.rcvMost/2, c.ownMSS)) && !c.rcvNxt.after(c.rcvAdv) {
+		// The edge does not go back because the unit is large (RFC 7323, 2.4), if there is room.
+		if unit := uint32(1) << c.rcvScale; uint32(c.rcvAdv-c.rcvNxt)+unit-1 <= w {
+			w = uint32(c.rcvAdv-c.rcvNxt) + unit - 1
+		} else {
+			w = uint32(c.rcvAdv - c.rcvNxt)
+		}
 	}
-	c.rcvAdv = edge
+	w = min(w>>c.rcvScale, mostWindow)
+	c.rcvAdv = c.rcvNxt + Seq(w<<c.rcvScale)
 	return uint16(w)
 }
 
 func (c *Conn) nextSYN(s *Segment, now uint64) {
 	ack := c.state == SynReceived
-	*s = Segment{Seq: c.iss, Flags: SYN, Window: mostWindow, MSS: uint16(c.ownMSS)}
+	window := min(c.rcvMost, mostWindow) // not scaled
+	*s = Segment{Seq: c.iss, Flags: SYN, Window: uint16(window), MSS: uint16(c.ownMSS), Scale: ownScale}
 	if ack {
 		s.Flags |= ACK
 		s.Ack = c.rcvNxt
@@ -174,7 +188,7 @@ func (c *Conn) nextSYN(s *Segment, now uint64) {
 			s.TSEcr = c.tsRecent
 		}
 	}
-	c.rcvAdv = c.rcvNxt + mostWindow
+	c.rcvAdv = c.rcvNxt + Seq(window)
 	c.ackNow = false
 	c.nxt = c.iss + 1
 	c.sent(now)

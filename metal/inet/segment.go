@@ -30,6 +30,7 @@ type Segment struct {
 	Window   uint16
 	Len      uint32 // bytes of data
 	Offset   uint32 // to send: where they lie behind what is not acknowledged
+	Cut      uint32 // to send: if not 0, whoever sends it makes segments of so many bytes of it
 
 	MSS          uint16 // 0: no such option
 	Scale        uint8

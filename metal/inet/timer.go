@@ -2,13 +2,7 @@ package inet
 
 // Deadline is when Expire has something to do, 0 when nothing is waited for.
 func (c *Conn) Deadline() uint64 {
-	d := c.retransmitAt
-	for _, t := range [...]uint64{c.ackAt, c.endAt, c.keepAt} {
-		if t != 0 && (d == 0 || t < d) {
-			d = t
-		}
-	}
-	return d
+	return min(c.retransmitAt-1, c.ackAt-1, c.endAt-1, c.keepAt-1) + 1 // what is not set is last
 }
 
 func due(t, now uint64) bool { return t != 0 && t <= now }

@@ -48,9 +48,9 @@ func (t *table) slot(i uint32) *uint64 {
 
 // at is the address of thing i.
 func (t *table) at(i uint32) uint64 {
-	per := pageSize / t.size
-	page := uint64(i) / per
-	return direct(load64(direct(t.index[page/512])+page%512*8)) + uint64(i)%per*t.size
+	at := uint64(i) * t.size
+	page := at / pageSize
+	return direct(load64(direct(t.index[page/512])+page%512*8)) + at%pageSize
 }
 
 // take returns a zeroed thing's number, or 0 when there is no room.

@@ -30,7 +30,7 @@ func TestTableSizes(t *testing.T) {
 		got, want uint64
 	}{
 		{"inode", inodeSize, 128}, {"entry", entrySize, 128}, {"openFile", openFileSize, 32}, {"pipe", pipeSize, 256},
-		{"socket", socketSize, 256}, {"connection", connectionSize, 512},
+		{"socket", socketSize, 256}, {"connection", connectionSize, 1024},
 	} {
 		if c.got != c.want || pageSize%c.got != 0 {
 			t.Errorf("%s: got %d bytes, want %d", c.name, c.got, c.want)

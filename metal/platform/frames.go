@@ -64,6 +64,16 @@ func (p *framePool) frame() uint64 {
 	return 0
 }
 
+// usedFrame is frame for who writes before he reads: it may have what others left.
+func (p *framePool) usedFrame() uint64 {
+	if pa := p.free; pa != 0 {
+		p.free = load64(direct(pa))
+		p.nfree--
+		return pa
+	}
+	return p.frame()
+}
+
 func (p *framePool) untouched() uint64 {
 	n := uint64(0)
 	for i := 0; i < p.n; i++ {

@@ -73,7 +73,7 @@ func fakeMachine(t testing.TB, frames int, files []bundle.File, env ...string) {
 	rootTable = pool.frame()
 	filesReady, lowerDirs, umask = false, 0, 0o022
 	inodes, entries, longNames, openFiles, pipes, sockets, connections = table{}, table{}, table{}, table{}, table{}, table{}, table{}
-	portHeads, connHeads, fragmentsReady = 0, 0, false
+	portHeads, connHeads, fragmentsReady, grown = 0, 0, false, 0
 	zero(&net)
 	zero(&net6)
 	zero(&dhcp)

@@ -19,7 +19,7 @@ import (
 //	net_dhcp.go     the container's address, when a server gives it
 //	net_neighbour.go  who has which Ethernet address (ARP)
 //	net_icmp.go     echo, and what cannot be delivered
-//	net_tcp.go      connections: table, segments in and out
+//	net_tcp.go      connections: table, segments in and out, batches of them
 //	net_listen.go   connections that others begin
 //	net_timer.go    time-outs
 //	net_capture.go  copies of frames, for who asks
@@ -145,6 +145,7 @@ func netPoll() {
 	if n == pollBatch { // what is left raises no interrupt
 		netWakeAt(now + pollInterval)
 	}
+	outputDue(now)
 	nicFlush()
 }
 
@@ -168,11 +169,14 @@ func netSleep() bool {
 }
 
 // netInterrupt handles the function's interrupt. Further ones are off until somebody sleeps again; if nobody does, the timer
-// looks after the ring.
+// looks after the ring. When what arrived woke nobody, as acknowledgements do, this processor sleeps again at once.
 func netInterrupt() {
 	nicDisarm()
 	net.armed = false
 	netPoll()
+	if c := cpu(); c.current == c.idle && c.queue.n == 0 {
+		netSleep()
+	}
 	netWakeAt(nanotime() + pollInterval)
 }
 

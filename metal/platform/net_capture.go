@@ -109,6 +109,10 @@ func captureFrame(b []byte) (place, kept uint64) {
 // captureSent keeps a frame that is about to be posted, with the checksums that the device will fill in.
 func captureSent(b []byte, command uint64) {
 	place, kept := captureFrame(b)
+	if command&sendSix != 0 && len(b) >= frameHead6 {
+		captureSum(place, kept, frameHead6+sumInTCP, inet.Checksum(0, b[frameHead6:]))
+		return
+	}
 	if kept == 0 || command&igb.TxIP == 0 || len(b) < frameHead {
 		return
 	}

@@ -96,6 +96,9 @@ func TestBulk(t *testing.T) {
 				if !bytes.Equal(got, data) || !bytes.Equal(e.got.Bytes(), data) {
 					t.Errorf("%d and %d bytes of %d arrived, or others", len(got), e.got.Len(), n)
 				}
+				if loss == 0 && l.long < 5 {
+					t.Errorf("the function had %d frames to cut", l.long)
+				}
 				e.Close()
 				l.finish()
 			})

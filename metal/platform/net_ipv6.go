@@ -6,8 +6,8 @@ import (
 	"nom.dev/nom/metal/inet"
 )
 
-// IPv6 (RFC 8200) on the same function: packets in and out, and where they go. Addresses come from net_ndp.go. The queue's contexts
-// are of IPv4, so checksums of what leaves are added up here.
+// IPv6 (RFC 8200) on the same function: packets in and out, and where they go. Addresses come from net_ndp.go. The device fills in the
+// checksums of TCP; those of UDP and ICMP are added up here, because there are contexts for two kinds of frames only.
 
 const (
 	frameHead6 = inet.EthernetLen + inet.IPv6Len
@@ -124,15 +124,12 @@ func sendUDP6(m *message, n uint64, from ip, fromPort uint16, to ip, port uint16
 	return n
 }
 
-// sendSegment6 builds and posts a segment with data out of a ring, which may be nil when it has none.
-func sendSegment6(s *inet.Segment, out *ring, from, to ip, now uint64) {
-	b := nicBuffer()
+// putSegment6 is putSegment for a packet of IPv6 with n bytes behind its header.
+func putSegment6(b uint64, s *inet.Segment, from, to ip, n int) {
 	head := uint64(s.HeaderLen())
-	if s.Len != 0 {
-		out.copyOut(bytesAt(b+frameHead6+head, uint64(s.Len)), uint64(s.Offset))
-	}
-	s.Put(bytesAt(b+frameHead6, head), 0)
-	finish6(b, from, to, inet.ProtoTCP, hopLimit, head+uint64(s.Len), sumInTCP, now)
+	h := bytesAt(b+inet.EthernetLen, inet.IPv6Len+head)
+	inet.PutIPv6(h, from.hi, from.lo, to.hi, to.lo, inet.ProtoTCP, hopLimit, n)
+	s.Put(h[inet.IPv6Len:], inet.Fold(pseudo(from, to, inet.ProtoTCP, n)))
 }
 
 func inputIPv6(f *received, b []byte, now uint64) {

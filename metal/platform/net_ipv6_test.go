@@ -155,13 +155,13 @@ func TestListenIPv6(t *testing.T) {
 	syn.Put(b, 0)
 	for _, from := range []ip{other4, loopback6, {0, 0x7f00_0001}, {}} {
 		before := nic.tail
-		arrive(inet.TypeIPv6, six(from, net6.global, inet.ProtoTCP, 64, sumInTCP, b), 0)
+		arrive(inet.TypeIPv6, six(from, net6.global, inet.ProtoTCP, 64, 16, b), 0)
 		if nic.tail != before {
 			t.Errorf("who says to be %x is answered", from)
 		}
 	}
 	before := nic.tail
-	arrive(inet.TypeIPv6, six(other6, net6.global, inet.ProtoTCP, 64, sumInTCP, b), 0)
+	arrive(inet.TypeIPv6, six(other6, net6.global, inet.ProtoTCP, 64, 16, b), 0)
 	answers, macs := sent6(t, before)
 	var s inet.Segment
 	if len(answers) != 1 || macs[0] != otherMAC {
@@ -173,8 +173,8 @@ func TestListenIPv6(t *testing.T) {
 	if n := findConnection(net6.global, 80, other6, 5000); n == 0 {
 		t.Error("there is no connection")
 	}
-	inet.PutBe16(b[sumInTCP:], 0)
-	inet.PutBe16(b[sumInTCP:], inet.Checksum(pseudo(other4, own4, inet.ProtoTCP, len(b)), b))
+	inet.PutBe16(b[16:], 0)
+	inet.PutBe16(b[16:], inet.Checksum(pseudo(other4, own4, inet.ProtoTCP, len(b)), b))
 	for _, only := range []uint32{optV6Only, 0} {
 		l.options = l.options&^optV6Only | only
 		arrive(inet.TypeIPv4, cut(other4, own4, inet.ProtoTCP, b)[0], 0)

@@ -56,6 +56,7 @@ func inputSYN(l uint32, from, to ip, s *inet.Segment, now uint64) {
 	}
 	c := connectionAt(n)
 	c.Accept(s, net.key.ISS(&t, now), ownMSSFor(to), now)
+	socketAt(uint64(c.socket)).tuneBuffers(c)
 	c.halfOpen = true
 	netCount.halfOpen++
 	outputTCP(n, now)
@@ -78,7 +79,9 @@ func acceptCookie(l uint32, from, to ip, s *inet.Segment, now uint64) uint32 {
 	}
 	n := openConnection(listener, from, to, s)
 	if n != 0 {
-		connectionAt(n).Conn = fresh
+		c := connectionAt(n)
+		c.Conn = fresh
+		socketAt(uint64(c.socket)).tuneBuffers(c)
 	}
 	return n
 }

@@ -71,6 +71,14 @@ func nextHop(a ip) ip {
 	return net.router
 }
 
+// hopTo is nextHop for both families.
+func hopTo(a ip) ip {
+	if a.is4() {
+		return nextHop(a)
+	}
+	return nextHop6(a)
+}
+
 // sendTo posts the frame of n bytes that was built in nicBuffer, without its Ethernet header, to whoever leads to a.
 func sendTo(a ip, n, command, now uint64) {
 	if foreignSource() {
@@ -86,16 +94,21 @@ func sendTo(a ip, n, command, now uint64) {
 
 // pass posts the frame of n bytes in nicBuffer to the neighbour, or keeps it until that is known.
 func (nb *neighbour) pass(n, command, now uint64) {
-	if nb.mac != 0 {
-		nb.age(now)
-		if nb.mac != 0 {
-			putEthernet(nicBuffer(), nb.mac, nb.kind())
-			nicSend(n, command)
-			return
-		}
+	if nb.known(now) {
+		putEthernet(nicBuffer(), nb.mac, nb.kind())
+		nicSend(n, command)
+		return
 	}
 	nb.hold(n, command)
 	nb.ask(now)
+}
+
+// known tells whether frames can be sent to the neighbour.
+func (nb *neighbour) known(now uint64) bool {
+	if nb.mac != 0 {
+		nb.age(now)
+	}
+	return nb.mac != 0
 }
 
 // kind is the Ethernet type of packets to the neighbour.

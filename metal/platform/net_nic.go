@@ -5,6 +5,7 @@ import (
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/igb"
+	"nom.dev/nom/metal/inet"
 )
 
 // The queue of the network function: a virtual function of an Intel 82576 (Datasheet, revision 2.65: sections 7.1, 7.2, 7.3, 8.26).
@@ -12,7 +13,8 @@ import (
 // is built in the buffer of its slot. The device is not trusted: what it writes is checked before it is used.
 
 const (
-	nicSlots      = 256 // a page of descriptors
+	nicSlots      = 256          // a page of descriptors
+	nicMost       = nicSlots - 2 // one slot stays empty, and one is kept for a context
 	nicBufferSize = 2048
 	nicLayoutTx   = pageSize
 	nicLayoutDone = 2 * pageSize
@@ -34,13 +36,16 @@ var nic struct {
 	tail    uint8 // the transmit slot that comes next
 	sent    uint8 // what TDT was written with
 	room    uint8
+	other   uint64 // what frames of TCP say that its context is not for
+	cut     uint64 // what the context of TCP says of frames that are to be cut, see nicSendLong
 	skip    bool   // in the middle of a frame that did not fit a buffer
 	nudgeAt uint64 // when to look whether the device has transmitted what it was told of; 0 = it had
 
 	resets uint64
 }
 
-// Contexts of the queue: what the device knows about headers.
+// Contexts of the queue: what the device knows about headers. There is room for two. That of TCP is for IPv4 or for IPv6, and is posted
+// anew before a frame of the other kind.
 const (
 	nicContextUDP = 0
 	nicContextTCP = 1
@@ -51,6 +56,9 @@ const (
 	sendPlain = igb.TxEnd | igb.TxFCS | igb.TxExtended | 3<<20
 	sendUDP   = sendPlain | igb.TxIP | igb.TxL4 | nicContextUDP<<36
 	sendTCP   = sendPlain | igb.TxIP | igb.TxL4 | nicContextTCP<<36
+	sendTCP6  = sendPlain | igb.TxL4 | nicContextTCP<<36 | sendSix
+	sendSix   = 1 << 37 // not the device's: it has two contexts
+	ofTCP     = sendSix | nicContextTCP<<36
 	sendIP    = sendPlain | igb.TxIP | nicContextUDP<<36
 	lengths   = 1 | 1<<46 // times a length is what it adds: the buffer's and the frame's
 )
@@ -95,7 +103,7 @@ func nicStart() bool {
 	nicWrite(igb.VTEIMC, 1<<igb.VFVectors-1)
 	nicWrite(rxq+igb.RXDCTL, 0)
 	nicWrite(txq+igb.TXDCTL, 0)
-	nic.head, nic.given, nic.tail, nic.sent, nic.room, nic.skip, nic.nudgeAt = 0, nicSlots-1, 0, 0, nicSlots-1, false, 0
+	nic.head, nic.given, nic.tail, nic.sent, nic.room, nic.skip, nic.nudgeAt = 0, nicSlots-1, 0, 0, nicMost, false, 0
 	for i := range uint64(nicSlots) {
 		nicPrepare(i)
 	}
@@ -126,6 +134,7 @@ func nicStart() bool {
 	}
 	nicPutContext(igb.Context{Index: nicContextUDP, MACLen: 14, IPLen: 20, IPv4: true})
 	nicPutContext(igb.Context{Index: nicContextTCP, MACLen: 14, IPLen: 20, IPv4: true, TCP: true})
+	nic.other, nic.cut = ofTCP, 0
 	nicWrite(igb.VTIVAR, igb.IVARValid)
 	nicWrite(igb.VTEIAC, 1)
 	nicWrite(igb.VTEIAM, 1)
@@ -141,7 +150,9 @@ func nicPutContext(c igb.Context) {
 	store64(d, lo)
 	store64(d+8, hi)
 	nic.tail++
-	nic.room--
+	if nic.room > 1 { // else it takes the slot that is kept for it
+		nic.room--
+	}
 }
 
 func nicRx(i uint8) uint64 { return direct(nic.memory) + uint64(i)*igb.DescriptorSize }
@@ -199,10 +210,11 @@ func nicRelease() {
 // nicBuffer is the buffer for the next frame to send, or 0 when the ring is full. It is the same one until nicSend.
 func nicBuffer() uint64 {
 	if nic.room == 0 {
-		done := uint8(load32(direct(nic.memory + nicLayoutDone)))
-		if nic.room = nicSlots - 1 - (nic.tail - done); nic.room == 0 {
+		used := nic.tail - uint8(load32(direct(nic.memory+nicLayoutDone)))
+		if used >= nicMost {
 			return 0
 		}
+		nic.room = nicMost - used
 	}
 	return direct(nic.memory) + nicLayoutTxB + uint64(nic.tail)*nicBufferSize
 }
@@ -218,15 +230,77 @@ func frameBuffer() uint64 {
 
 // nicSend posts the first n bytes of nicBuffer.
 func nicSend(n, command uint64) {
-	d := nicTx(nic.tail)
-	b := nic.memory + nicLayoutTxB + uint64(nic.tail)*nicBufferSize
-	if capture.snap != 0 {
-		captureSent(bytesAt(direct(b), n), command)
+	buffer := nic.memory + nicLayoutTxB + uint64(nic.tail)*nicBufferSize
+	if command&ofTCP == nic.other {
+		nicContextFor(command, 0, 0)
 	}
-	store64(d, b)
-	store64(d+8, command+n*lengths)
+	d := nicTx(nic.tail)
+	if capture.snap != 0 {
+		captureSent(bytesAt(direct(buffer), n), command)
+	}
+	store64(d, buffer)
+	store64(d+8, command&^sendSix+n*lengths)
 	nic.tail++
 	nic.room--
+}
+
+// nicContextFor has the device take frames of TCP as the command says, and cut them as is said. The context goes before the frame into the
+// ring, so the frame in nicBuffer, of a slot that needs none any more, is that of a later slot: it is free when that one is.
+func nicContextFor(command, head, cut uint64) {
+	c := igb.Context{Index: nicContextTCP, MACLen: 14, IPLen: inet.IPv4Len, IPv4: true, TCP: true, L4Len: uint32(head), Segment: uint32(cut)}
+	nic.other = ofTCP
+	if command&sendSix != 0 {
+		nic.other = nicContextTCP << 36
+		c.IPLen, c.IPv4 = inet.IPv6Len, false
+	}
+	nic.cut = head<<16 | cut
+	nicPutContext(c)
+}
+
+// nicLongest is how long the frame in nicBuffer may be that nicSendLong is to send: its buffers lie side by side. It is 0 if that is not
+// worth it.
+func nicLongest() uint64 {
+	used := uint64(nic.tail - uint8(load32(direct(nic.memory+nicLayoutDone))))
+	if used >= nicMost {
+		return 0
+	}
+	n := min(nicMost-used, nicSlots-uint64(nic.tail))
+	if n < 3 {
+		return 0
+	}
+	return min(n*nicBufferSize, longestFrame)
+}
+
+// longestFrame is that of the longest packet of IPv4.
+const longestFrame = inet.EthernetLen + 1<<16 - 1
+
+// nicSendLong posts n bytes of nicBuffer, a frame of TCP with the given headers, to be sent as frames with cut bytes of data each. Its
+// buffers are those of the slots that it takes.
+func nicSendLong(n, headers, cut, command uint64) {
+	buffer := nic.memory + nicLayoutTxB + uint64(nic.tail)*nicBufferSize
+	head := headers - frameHead
+	if command&sendSix != 0 {
+		head = headers - frameHead6
+	}
+	if command&ofTCP == nic.other || nic.cut != head<<16|cut {
+		nicContextFor(command, head, cut)
+	}
+	if capture.snap != 0 { // as one frame, as others show what the card is to cut
+		captureSent(bytesAt(direct(buffer), n), command)
+	}
+	command = command&^(sendSix|igb.TxEnd) | igb.TxSegment | (n-headers)<<46
+	for {
+		d, k := nicTx(nic.tail), min(n, nicBufferSize)
+		store64(d, buffer)
+		nic.tail++
+		nic.room = max(nic.room, 1) - 1
+		if n -= k; n == 0 {
+			store64(d+8, command|igb.TxEnd|k)
+			return
+		}
+		store64(d+8, command|k)
+		buffer += k
+	}
 }
 
 // nicFlush tells the device of what was posted.

@@ -32,7 +32,10 @@ type wire struct {
 	t        testing.TB
 	regs     uint64
 	unsure   bool // the function checks no checksums
-	contexts [2]uint64
+	contexts [2]context
+	part     []byte // what was sent of a frame that has not ended
+	long     int    // frames that were cut
+	any      bool   // the container's address is not ownIP
 	before   held
 	again    [][]byte // left before
 }
@@ -232,31 +235,90 @@ func (w *wire) verdict(frame []byte) uint64 {
 }
 
 // take returns the frames that left since it was called last, as they are on the wire.
-func (w *wire) take() [][]byte {
+func (w *wire) take() [][]byte { return w.takeSome(nicSlots) }
+
+// takeSome is take for a function that has looked at so many descriptors only.
+func (w *wire) takeSome(most int) [][]byte {
 	w.t.Helper()
 	tx := igb.VFTxQueue(0)
 	ring := uint64(*w.register(tx + igb.TDBAH))<<32 | uint64(*w.register(tx + igb.TDBAL))
 	frames := w.again
 	w.again = nil
 	head, tail := *w.register(tx + igb.TDH), *w.register(tx + igb.TDT)
-	for ; head != tail; head = (head + 1) % nicSlots {
+	for ; head != tail && most > 0; head, most = (head+1)%nicSlots, most-1 {
 		d := direct(ring) + uint64(head)*igb.DescriptorSize
 		lo, hi := load64(d), load64(d+8)
 		if hi>>20&15 == 2 { // a context
-			w.contexts[hi>>36&1] = lo | hi<<32&(1<<43)
+			w.contexts[hi>>36&1] = context{ip: lo & 0x1ff, mac: lo >> 9 & 0x7f, four: hi&(1<<10) != 0, tcp: hi&(1<<11) != 0, l4: hi >> 40 & 0xff, cut: hi >> 48}
 			continue
 		}
 		n := hi & 0xffff
-		const plain = igb.TxEnd | igb.TxFCS | igb.TxExtended | 3<<20
-		if hi&plain != plain || hi>>46 != n || n < frameHead || n > frameHead+mtu-inet.IPv4Len {
+		const plain = igb.TxFCS | igb.TxExtended | 3<<20
+		if hi&plain != plain || hi>>37&7 != 0 || n == 0 || n > nicBufferSize {
 			w.t.Fatalf("descriptor %x %x is no frame", lo, hi)
 		}
-		f := slices.Clone(bytesAt(direct(lo), n))
+		w.part = append(w.part, bytesAt(direct(lo), n)...)
+		if hi&igb.TxEnd == 0 {
+			continue
+		}
+		f := w.part
+		w.part = nil
+		if hi&igb.TxSegment != 0 {
+			frames = append(frames, w.cut(f, hi)...)
+			continue
+		}
+		if hi>>46 != uint64(len(f)) || len(f) < frameHead || len(f) > frameHead+mtu-inet.IPv4Len {
+			w.t.Fatalf("descriptor %x %x of %d bytes is no frame", lo, hi, len(f))
+		}
 		w.insertSums(f, hi)
 		frames = append(frames, f)
 	}
-	*w.register(tx + igb.TDH) = tail
-	store64(direct(uint64(*w.register(tx + igb.TDWBAH))<<32|uint64(*w.register(tx + igb.TDWBAL)&^3)), uint64(tail))
+	*w.register(tx + igb.TDH) = head
+	store64(direct(uint64(*w.register(tx + igb.TDWBAH))<<32|uint64(*w.register(tx + igb.TDWBAL)&^3)), uint64(head))
+	return frames
+}
+
+// context is what the function remembers about headers.
+type context struct {
+	mac, ip, l4, cut uint64
+	four, tcp        bool
+}
+
+// cut makes the frames of a long one (7.2.4). It gives the end and the push bit to none of them, as QEMU does: what relies on them is wrong.
+func (w *wire) cut(f []byte, hi uint64) (frames [][]byte) {
+	w.t.Helper()
+	c := w.contexts[hi>>36&1]
+	headers := int(c.mac + c.ip + c.l4)
+	if hi&igb.TxL4 == 0 || !c.tcp || c.cut == 0 || len(f) > longestFrame || int(hi>>46) != len(f)-headers || f[c.mac+c.ip+12]>>4 != byte(c.l4/4) {
+		w.t.Fatalf("%d bytes with context %+v and descriptor %x cannot be cut", len(f), c, hi)
+	}
+	if f[c.mac+c.ip+13]&inet.FIN != 0 {
+		w.t.Fatal("the end of a connection is in a frame that is cut")
+	}
+	head, data := f[:headers], f[headers:]
+	for i := 0; len(data) != 0; i++ {
+		k := min(len(data), int(c.cut))
+		b := append(slices.Clone(head), data[:k]...)
+		data = data[k:]
+		ip := b[c.mac:]
+		size := int(c.ip+c.l4) + k
+		if c.four {
+			if inet.Be16(ip[2:]) != 0 {
+				w.t.Fatal("a packet that is to be cut says how long it is")
+			}
+			inet.PutBe16(ip[2:], uint16(size))
+			inet.PutBe16(ip[4:], inet.Be16(ip[4:])+uint16(i))
+		} else {
+			inet.PutBe16(ip[4:], uint16(size-inet.IPv6Len))
+		}
+		tcp := ip[c.ip:]
+		inet.PutBe32(tcp[4:], inet.Be32(tcp[4:])+uint32(i)*uint32(c.cut))
+		tcp[13] &^= inet.PSH
+		inet.PutBe16(tcp[16:], inet.Fold(uint64(inet.Be16(tcp[16:]))+uint64(len(tcp))))
+		w.insertSums(b, hi)
+		frames = append(frames, b)
+	}
+	w.long++
 	return frames
 }
 
@@ -267,22 +329,27 @@ func (w *wire) insertSums(f []byte, hi uint64) {
 	if hi&igb.TxIP != 0 {
 		inet.PutBe16(b[10:], inet.Checksum(0, b[:inet.IPv4Len]))
 	}
-	l4 := b[inet.IPv4Len:]
+	four := inet.Be16(f[12:]) == inet.TypeIPv4
+	length, proto := uint64(inet.IPv6Len), b[6]
+	if four {
+		length, proto = inet.IPv4Len, b[9]
+	}
+	l4 := b[min(length, uint64(len(b))):]
 	if hi&igb.TxL4 != 0 {
 		at, context := 6, w.contexts[hi>>36&1]
-		if b[9] == inet.ProtoTCP {
+		if proto == inet.ProtoTCP {
 			at = 16
 		}
-		if isTCP := context>>43 != 0; isTCP != (at == 16) || context&0x1ff != inet.IPv4Len || context>>9&0x7f != inet.EthernetLen {
-			w.t.Fatalf("a frame of protocol %d with context %x", b[9], context)
+		if context.tcp != (at == 16) || context.ip != length || context.four != four || context.mac != inet.EthernetLen {
+			w.t.Fatalf("a frame of protocol %d with context %+v", proto, context)
 		}
 		inet.PutBe16(l4[at:], inet.Checksum(0, l4))
 	}
-	if inet.Be16(f[12:]) != inet.TypeIPv4 {
+	if !four {
 		return
 	}
 	var p inet.IPv4
-	if !inet.ParseIPv4(b, false, &p) || p.From != ownIP && !(dhcp.on && p.From == 0) || len(p.Payload) != len(l4) {
+	if !inet.ParseIPv4(b, false, &p) || p.From != ownIP && !w.any && !(dhcp.on && p.From == 0) || len(p.Payload) != len(l4) {
 		w.t.Fatalf("% x is no packet of ours", f)
 	}
 	noSum := p.Proto == inet.ProtoICMP || p.More || p.Fragment != 0 || p.Proto == inet.ProtoUDP && inet.Be16(l4[6:]) == 0

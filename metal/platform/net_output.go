@@ -98,26 +98,52 @@ func (m *message) copyTo(b, skip, n uint64) uint64 {
 // sendSegment builds and posts a segment of connection c.
 func sendSegment(c *connection, s *inet.Segment, now uint64) {
 	s.From, s.To = c.localPort, c.remotePort
-	if !c.remote.is4() {
-		sendSegment6(s, &c.out, c.local, c.remote, now)
-		return
-	}
 	b := nicBuffer()
 	head := uint64(s.HeaderLen())
-	n := head + uint64(s.Len)
+	headers, command := frameHead+head, uint64(sendTCP)
+	if !c.remote.is4() {
+		headers, command = frameHead6+head, sendTCP6
+	}
+	n := headers + uint64(s.Len)
 	if s.Len != 0 {
-		c.out.copyOut(bytesAt(b+frameHead+head, uint64(s.Len)), uint64(s.Offset))
+		c.out.copyOut(bytesAt(b+headers, uint64(s.Len)), uint64(s.Offset))
 	}
 	putSegment(b, s, c.local, c.remote)
-	sendTo(c.remote, frameHead+n, sendTCP, now)
+	if s.Cut != 0 {
+		sendLong(c.remote, n, headers, uint64(s.Cut), command, now)
+		return
+	}
+	neighbourFor(hopTo(c.remote)).pass(n, command, now)
 }
 
-// putSegment writes the headers of a segment whose data are in place.
+// sendLong posts a frame of TCP in nicBuffer that the device is to cut. If nobody knows to whom, it is lost, as frames are: what comes
+// again is shorter.
+func sendLong(to ip, n, headers, cut, command, now uint64) {
+	nb := neighbourFor(hopTo(to))
+	if !nb.known(now) {
+		nb.ask(now)
+		return
+	}
+	putEthernet(nicBuffer(), nb.mac, nb.kind())
+	nicSendLong(n, headers, cut, command)
+}
+
+// putSegment writes the headers of a segment whose data are in place. What they say of its length the device puts in when it is cut.
 func putSegment(b uint64, s *inet.Segment, from, to ip) {
 	head := uint64(s.HeaderLen())
 	n := int(head) + int(s.Len)
+	if s.Cut != 0 {
+		n = 0
+	}
+	if !to.is4() {
+		putSegment6(b, s, from, to, n)
+		return
+	}
 	h := bytesAt(b+inet.EthernetLen, inet.IPv4Len+head)
 	inet.PutIPv4(h, uint32(from.lo), uint32(to.lo), inet.ProtoTCP, 0, n)
+	if s.Cut != 0 {
+		inet.PutBe16(h[2:], 0)
+	}
 	s.Put(h[inet.IPv4Len:], inet.Fold(inet.PseudoIPv4(uint32(from.lo), uint32(to.lo), inet.ProtoTCP, n)))
 }
 
@@ -125,11 +151,11 @@ func putSegment(b uint64, s *inet.Segment, from, to ip) {
 func sendBare(s *inet.Segment, from, to ip, now uint64) {
 	if b := frameBuffer(); b != 0 {
 		s.Len = 0
+		putSegment(b, s, from, to)
 		if !to.is4() {
-			sendSegment6(s, nil, from, to, now)
+			neighbourFor(nextHop6(to)).pass(frameHead6+uint64(s.HeaderLen()), sendTCP6, now)
 			return
 		}
-		putSegment(b, s, from, to)
 		sendTo(to, frameHead+uint64(s.HeaderLen()), sendTCP, now)
 	}
 }

@@ -8,7 +8,7 @@ import (
 // Connections with others. What a segment means is decided by inet.Conn; here are the table, the buffers, and the socket to which
 // a connection belongs. It may outlive its socket, to send what is left and to wait for late segments.
 
-// connection is 512 bytes.
+// connection is 1024 bytes.
 type connection struct {
 	inet.Conn
 	out                   ring
@@ -17,13 +17,15 @@ type connection struct {
 	halfOpen              bool // counted in halfOpen
 	wantRoom              bool // the poller was told that there is no room
 	stuck                 bool // the transmit ring was full
+	due                   bool // is in due
+	tell                  bool // the socket is to be told at the end of the batch
 	slot                  uint8
 	inWheel               bool
 	socket                uint32 // 0: closed by the program
 	next                  uint32 // in its hash chain
 	later, earlier        uint32 // in its slot of the wheel
 	wheelTime             uint64
-	_                     [16]byte
+	_                     [502]byte
 }
 
 var connections table
@@ -88,10 +90,21 @@ func freeConnection(n uint32) {
 	}
 	leaveWheel(n)
 	c.out.release()
+	c.leaveBuffers()
 	if c.socket != 0 {
 		socketAt(uint64(c.socket)).conn = 0
+		if c.tell {
+			socketEvent(c.socket)
+		}
 	}
+	c.due, c.tell = false, false
 	connections.put(n)
+}
+
+// enough is how much a peer must take before a full connection can be written again.
+func (c *connection) enough() uint32 {
+	send, _ := c.Buffers()
+	return send / 4
 }
 
 // settle ends the time in which a connection counts as half open.
@@ -139,6 +152,11 @@ func inputSegment(n uint32, s *inet.Segment, data []byte, now uint64) {
 			s.Flags &^= inet.FIN
 		}
 	}
+	ahead := distance != 0
+	if ahead && c.due { // acknowledgements of what is beyond a gap must be known from those of what was before it
+		c.due = false
+		outputTCP(n, now)
+	}
 	var o inet.Outcome
 	c.Input(s, now, &o)
 	if o.Answer {
@@ -151,12 +169,48 @@ func inputSegment(n uint32, s *inet.Segment, data []byte, now uint64) {
 	if c.socket != 0 {
 		c.tellSocket(n, &o, now)
 	}
-	c = connectionAt(n)
 	if c.State() == inet.Closed {
 		freeConnection(n)
 		return
 	}
-	outputTCP(n, now)
+	if ahead { // the peer counts how often it hears that (RFC 5681, 3.2)
+		outputTCP(n, now)
+		return
+	}
+	c.sendLater(n)
+}
+
+// due are the connections of which segments were found in a batch: they answer all of them together at its end.
+var due struct {
+	list [pollBatch]uint32
+	n    int
+}
+
+// sendLater has connection n send what it has to send at the end of the batch.
+func (c *connection) sendLater(n uint32) {
+	if !c.due {
+		c.due = true
+		due.list[due.n%pollBatch] = n
+		due.n++
+	}
+}
+
+// outputDue ends a batch.
+func outputDue(now uint64) {
+	for i := range due.n {
+		n := due.list[i%pollBatch]
+		c := connectionAt(n)
+		if !c.due { // closed meanwhile, or it was done
+			continue
+		}
+		c.due = false
+		if c.tell && c.socket != 0 {
+			socketEvent(c.socket)
+		}
+		c.tell = false
+		outputTCP(n, now)
+	}
+	due.n = 0
 }
 
 // tellSocket is what a segment changes for the socket.
@@ -173,11 +227,21 @@ func (c *connection) tellSocket(n uint32, o *inet.Outcome, now uint64) {
 	if o.Events != 0 {
 		s.connectionEvents(i, c, o.Events, now)
 	}
-	if o.Arrive != 0 || o.Acked != 0 && c.wantRoom && c.Room() >= enoughRoom {
+	if o.Arrive != 0 || o.Acked != 0 && c.wantRoom && c.Room() >= c.enough() {
 		c.wantRoom = false
-		socketEvent(i)
+		c.tell = true
 	}
 }
+
+// shortQueue is for how much data it is not worth to have the device cut them.
+const shortQueue = 2 * mtu
+
+// longestData is how much data surely fits a frame of n bytes, whatever its headers are.
+func longestData(n uint64) uint32 {
+	return uint32(max(n, frameHead6+longestTCP)) - frameHead6 - longestTCP
+}
+
+const longestTCP = 60
 
 // outputTCP sends what a connection has to send, and sets its time-out.
 func outputTCP(n uint32, now uint64) {
@@ -187,6 +251,9 @@ func outputTCP(n uint32, now uint64) {
 		if nicBuffer() == 0 {
 			c.stuck = true
 			break
+		}
+		if c.Burst = 0; c.Queued() > shortQueue {
+			c.Burst = longestData(nicLongest())
 		}
 		if !c.Next(&s, now) {
 			break

@@ -11,6 +11,7 @@ package main
 //	socket_datagram.go  UDP
 //	socket_direct.go    UDP by the shortest way
 //	socket_option.go    options
+//	socket_buffer.go    how much connections hold
 //	socket_outside.go   what is outside, on the container's own network function (net.go)
 //	socket_gateway.go   what is outside, through a companion
 //	socket_netlink.go   what interfaces there are
@@ -262,7 +263,7 @@ func (s *socket) streamReady() uint32 {
 	}
 	if s.conn != 0 && s.shut&shutOut == 0 {
 		c := connectionAt(s.conn)
-		if c.Room() < enoughRoom {
+		if c.Room() < c.enough() {
 			c.wantRoom = true
 			return 0
 		}

@@ -25,6 +25,9 @@ const (
 	optEmbryo      // its connection, which somebody outside began, is not complete: nobody has it yet
 )
 
+// optBuffers is the first of eight bits that say how large buffers are to be, see socket_buffer.go.
+const optBuffers = 24
+
 const (
 	levelIP     = 0
 	levelSocket = 1
@@ -124,6 +127,7 @@ func (s *socket) setOption(i uint32, level, name, p, n uint64) uint64 {
 	}
 	switch option := level<<8 | name; option {
 	case soSndBuf, soRcvBuf:
+		s.askBuffer(int(option-soSndBuf), v)
 		return 0
 	case soRcvTimeo, soSndTimeo:
 		return s.setTimeout(option-soRcvTimeo, p, n)
@@ -208,7 +212,7 @@ func (s *socket) getOption(level, name, p, lenp uint64) uint64 {
 	case option == soError:
 		v = uint32(s.takeError())
 	case option == soSndBuf || option == soRcvBuf:
-		v = ringCapacity
+		v = s.bufferSize(int(option - soSndBuf))
 	case option == soLinger:
 		size, second = 8, s.linger
 		if s.options&optLinger != 0 {

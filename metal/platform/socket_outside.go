@@ -29,6 +29,7 @@ func (s *socket) connectOutside(i uint32, to ip, port uint16) uint64 {
 	c.Connect(net.key.ISS(&t, now), ownMSSFor(to))
 	c.socket = i
 	s.conn, s.remote, s.remotePort, s.state, s.shut = n, to, port, sockConnecting, 0
+	s.tuneBuffers(c)
 	s.tune(c, now)
 	outputTCP(n, now)
 	nicFlush()
@@ -129,6 +130,10 @@ func (s *socket) sendOutsideStream(i uint64, m *message, p, n uint64) (done, e u
 	for done < n {
 		c := connectionAt(s.conn)
 		room := uint64(c.Room())
+		if room < n-done {
+			s.growSend(c)
+			room = uint64(c.Room())
+		}
 		if room == 0 {
 			c.wantRoom = true
 			s.pushOut()
@@ -160,7 +165,12 @@ func (s *socket) pushOut() {
 
 // takenOutside tells the connection that n bytes were read.
 func (s *socket) takenOutside(n uint64) {
-	if connectionAt(s.conn).Read(uint32(n)) {
+	c := connectionAt(s.conn)
+	tell := c.Read(uint32(n))
+	if c.ReadMuch() {
+		s.growReceive(c, nanotime())
+	}
+	if tell {
 		s.pushOut()
 	}
 }
