@@ -104,7 +104,7 @@ func mayImport(from, to string) bool {
 // testsMayImport says the same of tests, which have a few arrows more.
 func testsMayImport(from, to string) bool {
 	switch {
-	case room(to) == "": // libraries for tests
+	case room(to) == "" || to == modulePath+"/test/peer": // libraries for tests
 		return true
 	case from == modulePath+"/kernel/core": // some simulate the processor beneath the backend
 		return slices.Contains(rooms["kernel"], room(to)) || room(to) == "kernel"

@@ -1,22 +1,13 @@
 package inet
 
 import (
-	"bytes"
-	"math/rand"
-	"runtime"
-	"slices"
 	"testing"
 	"time"
 
-	"gvisor.dev/gvisor/pkg/buffer"
 	"gvisor.dev/gvisor/pkg/tcpip"
-	"gvisor.dev/gvisor/pkg/tcpip/faketime"
-	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/link/channel"
-	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
-	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
-	"gvisor.dev/gvisor/pkg/waiter"
+
+	"nom.dev/nom/test/peer"
 )
 
 const (
@@ -28,119 +19,54 @@ const (
 
 // lab is a connection of this package with gVisor's stack at the other end of a wire, all in a time of its own.
 type lab struct {
-	t     *testing.T
-	r     *rand.Rand
-	clock *faketime.ManualClock
-	link  *channel.Endpoint
-	stack *stack.Stack
-	queue waiter.Queue
-	now   uint64
+	*peer.Peer
+	t   *testing.T
+	now uint64
 
-	// What the wire does: lose, double and delay so much of what it carries, or everything.
-	loss float64
-	cut  bool
-	air  []frame
 	// edit changes the SYNs of both sides as they are on the wire, to make a peer of fewer options.
 	edit func(*Segment)
 
-	c        Conn
-	mss      uint32
-	cookies  bool
-	refuse   bool
-	key      Key
-	out, in  []byte
-	ahead    map[uint32]byte
-	events   Events
-	read     int // of in
-	listener tcpip.Endpoint
-	ep       tcpip.Endpoint // gVisor's
-	got      bytes.Buffer   // by gVisor
-	end      bool           // gVisor saw our end
-	fail     tcpip.Error    // of gVisor's end
-	sent     int
-}
+	c       Conn
+	mss     uint32
+	cookies bool
+	refuse  bool
+	key     Key
+	out, in []byte
+	ahead   map[uint32]byte
+	events  Events
+	read    int // of in
+	sent    int
 
-type frame struct {
-	at   uint64
-	ours bool // to be received by us
-	b    []byte
+	listener tcpip.Endpoint
+	theirs   peer.End
 }
 
 func newLab(t *testing.T, seed int64) *lab {
-	// One thread: who yields has waited for what all the others have to do.
-	old := runtime.GOMAXPROCS(1)
-	l := &lab{t: t, r: rand.New(rand.NewSource(seed)), clock: faketime.NewManualClock(), now: 100 * second, mss: 1460, ahead: map[uint32]byte{}, key: Key{1, 2}}
-	l.link = channel.New(1<<14, 1500, "")
-	l.stack = stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
-		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
-		Clock:              l.clock,
-		RandSource:         rand.NewSource(seed),
-	})
-	t.Cleanup(func() {
-		l.stack.Close()
-		l.clock.Advance(time.Hour)
-		l.stack.Wait()
-		l.stack.Destroy()
-		runtime.GOMAXPROCS(old)
-	})
-	if err := l.stack.CreateNIC(1, l.link); err != nil {
-		t.Fatal(err)
-	}
-	own := tcpip.ProtocolAddress{Protocol: ipv4.ProtocolNumber, AddressWithPrefix: tcpip.AddrFrom4([4]byte{10, 0, 0, 2}).WithPrefix()}
-	if err := l.stack.AddProtocolAddress(1, own, stack.AddressProperties{}); err != nil {
-		t.Fatal(err)
-	}
-	l.stack.SetRouteTable([]tcpip.Route{{Destination: header.IPv4EmptySubnet, NIC: 1}})
-	sack := tcpip.TCPSACKEnabled(true)
-	l.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &sack)
-	return l
+	return &lab{Peer: peer.New(t, seed), t: t, now: 100 * second, mss: 1460, ahead: map[uint32]byte{}, key: Key{1, 2}}
 }
 
-// endpoint makes a socket of gVisor's.
-func (l *lab) endpoint() tcpip.Endpoint {
-	ep, err := l.stack.NewEndpoint(tcp.ProtocolNumber, ipv4.ProtocolNumber, &l.queue)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return ep
-}
-
-// listen makes gVisor listen, and us connect.
+// connect makes gVisor listen, and us connect.
 func (l *lab) connect() {
-	l.listener = l.endpoint()
-	if err := l.listener.Bind(tcpip.FullAddress{Port: theirPort}); err != nil {
-		l.t.Fatal(err)
-	}
-	if err := l.listener.Listen(4); err != nil {
-		l.t.Fatal(err)
-	}
+	l.listener = l.Listen(theirPort, 4)
 	l.c.Connect(labISS, l.mss)
 	l.established()
 }
 
 // accept makes gVisor connect to us.
 func (l *lab) accept() {
-	l.ep = l.endpoint()
-	if err := l.ep.Bind(tcpip.FullAddress{Port: theirPort}); err != nil {
-		l.t.Fatal(err)
-	}
-	to := tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), Port: ourPort}
-	if _, started := l.ep.Connect(to).(*tcpip.ErrConnectStarted); !started {
-		l.t.Fatal("gVisor does not connect")
-	}
+	l.theirs.Endpoint = l.Dial(theirPort, ourPort)
 	l.established()
 }
 
 func (l *lab) established() {
 	l.t.Helper()
 	l.until("the connection", func() bool {
-		if l.ep == nil {
+		if l.theirs.Endpoint == nil {
 			if ep, _, err := l.listener.Accept(nil); err == nil {
-				l.ep = ep
+				l.theirs.Endpoint = ep
 			}
 		}
-		return l.ep != nil && l.events&Connected != 0 && tcp.EndpointState(l.ep.State()) == tcp.StateEstablished
+		return l.theirs.Endpoint != nil && l.events&Connected != 0 && tcp.EndpointState(l.theirs.State()) == tcp.StateEstablished
 	})
 }
 
@@ -149,7 +75,7 @@ func (l *lab) until(what string, so func() bool) {
 	l.t.Helper()
 	for n := 0; !so(); n++ {
 		if n > 400_000 {
-			l.t.Fatalf("no %s: state %d, %d; at %d ms, %d read, %d sent segments, failed %v: %+v", what, l.c.State(), l.ep.State(), l.now/milli, len(l.in), l.sent, l.fail, l.c)
+			l.t.Fatalf("no %s: state %d, %d; at %d ms, %d read, %d sent segments, failed %v: %+v", what, l.c.State(), l.theirs.State(), l.now/milli, len(l.in), l.sent, l.theirs.Fail, l.c)
 		}
 		l.step()
 	}
@@ -161,65 +87,27 @@ func (l *lab) pass(d time.Duration) {
 	}
 }
 
-// settle lets gVisor's goroutines do what they can, and takes what they send.
-func (l *lab) settle() {
-	for quiet := 0; quiet < 8; quiet++ {
-		runtime.Gosched()
-		for pkt := l.link.Read(); pkt != nil; pkt = l.link.Read() {
-			b := pkt.ToView()
-			pkt.DecRef()
-			l.carry(true, slices.Clone(b.AsSlice()))
-			b.Release()
-			quiet = 0
-		}
-	}
-}
-
 // step lets what is due arrive, or the time pass.
 func (l *lab) step() {
 	l.flush()
-	l.settle()
+	l.Settle(func(packet []byte) { l.Carry(l.now, true, packet) })
 	next := l.now + 20*milli
 	if d := l.c.Deadline(); d != 0 {
 		next = min(next, max(d, l.now))
 	}
-	for _, f := range l.air {
-		next = min(next, f.at)
-	}
-	if next > l.now {
-		l.clock.Advance(time.Duration(next - l.now))
+	if next = l.Next(next); next > l.now {
+		l.Advance(time.Duration(next - l.now))
 		l.now = next
 	}
 	if d := l.c.Deadline(); d != 0 && d <= l.now {
 		l.events |= l.c.Expire(l.now)
 	}
-	for i, f := range l.air {
-		if f.at <= l.now {
-			l.air = slices.Delete(l.air, i, i+1)
-			if f.ours {
-				l.input(f.b)
-				return
-			}
-			pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(f.b)})
-			l.link.InjectInbound(header.IPv4ProtocolNumber, pkt)
-			pkt.DecRef()
-			return
-		}
-	}
-}
-
-// carry puts a frame onto the wire.
-func (l *lab) carry(ours bool, b []byte) {
-	if l.cut || l.r.Float64() < l.loss {
-		return
-	}
-	f := frame{l.now + milli, ours, b}
-	if l.r.Float64() < l.loss {
-		f.at += uint64(l.r.Intn(5 * milli))
-	}
-	l.air = append(l.air, f)
-	if l.r.Float64() < l.loss {
-		l.air = append(l.air, frame{f.at + milli, ours, slices.Clone(b)})
+	switch f, ok := l.Arrived(l.now); {
+	case !ok:
+	case f.Ours:
+		l.input(f.B)
+	default:
+		l.Inject(f.B)
 	}
 }
 
@@ -248,7 +136,7 @@ func (l *lab) put(s *Segment, data []byte) {
 	s.Put(b[IPv4Len:], 0)
 	b = append(b, data...)
 	PutBe16(b[IPv4Len+16:], Checksum(PseudoIPv4(ourAddr, theirAddr, ProtoTCP, n+len(data)), b[IPv4Len:]))
-	l.carry(false, b)
+	l.Carry(l.now, false, b)
 }
 
 // input is a packet for us.
@@ -322,28 +210,6 @@ func (l *lab) write(b []byte) int {
 	return n
 }
 
-// theyWrite lets gVisor write what there is room for.
-func (l *lab) theyWrite(b []byte) int {
-	n, _ := l.ep.Write(bytes.NewReader(b), tcpip.WriteOptions{})
-	return int(n)
-}
-
-// theyRead lets gVisor read what there is.
-func (l *lab) theyRead() {
-	for !l.end && l.fail == nil {
-		_, err := l.ep.Read(&l.got, tcpip.ReadOptions{})
-		switch err.(type) {
-		case nil:
-		case *tcpip.ErrWouldBlock:
-			return
-		case *tcpip.ErrClosedForReceive:
-			l.end = true
-		default:
-			l.fail = err
-		}
-	}
-}
-
 // weRead lets us read what there is.
 func (l *lab) weRead() {
 	n := len(l.in) - l.read
@@ -352,7 +218,7 @@ func (l *lab) weRead() {
 }
 
 func (l *lab) theyClose() {
-	if err := l.ep.Shutdown(tcpip.ShutdownWrite); err != nil {
+	if err := l.theirs.Shutdown(tcpip.ShutdownWrite); err != nil {
 		l.t.Fatalf("gVisor's end: %v", err)
 	}
 }

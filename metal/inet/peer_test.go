@@ -16,31 +16,31 @@ func (l *lab) exchange(ours, theirs, order int) {
 	done := [2]int{}
 	closed := [2]bool{}
 	l.until("exchange", func() bool {
-		if l.r.Intn(3) == 0 {
-			done[0] += l.write(want[0][done[0]:min(ours, done[0]+1+l.r.Intn(20_000))])
+		if l.R.Intn(3) == 0 {
+			done[0] += l.write(want[0][done[0]:min(ours, done[0]+1+l.R.Intn(20_000))])
 		}
-		if l.r.Intn(3) == 0 && done[1] < theirs {
-			done[1] += l.theyWrite(want[1][done[1]:min(theirs, done[1]+1+l.r.Intn(20_000))])
+		if l.R.Intn(3) == 0 && done[1] < theirs {
+			done[1] += l.theirs.Push(want[1][done[1]:min(theirs, done[1]+1+l.R.Intn(20_000))])
 		}
-		if l.r.Intn(3) == 0 {
+		if l.R.Intn(3) == 0 {
 			l.weRead()
-			l.theyRead()
+			l.theirs.Pull()
 		}
 		if !closed[0] && done[0] == ours && (order != 2 || l.events&Ended != 0) {
 			closed[0] = true
 			l.c.Close()
 		}
-		if !closed[1] && done[1] == theirs && (order != 1 || l.end) {
+		if !closed[1] && done[1] == theirs && (order != 1 || l.theirs.Closed) {
 			closed[1] = true
 			l.theyClose()
 		}
-		return l.end && l.events&Ended != 0 && l.events&Confirmed != 0
+		return l.theirs.Closed && l.events&Ended != 0 && l.events&Confirmed != 0
 	})
-	if !bytes.Equal(l.got.Bytes(), want[0]) || !bytes.Equal(l.in, want[1]) {
-		l.t.Fatalf("gVisor got %d of %d bytes, we %d of %d, or others", l.got.Len(), ours, len(l.in), theirs)
+	if !bytes.Equal(l.theirs.Got.Bytes(), want[0]) || !bytes.Equal(l.in, want[1]) {
+		l.t.Fatalf("gVisor got %d of %d bytes, we %d of %d, or others", l.theirs.Got.Len(), ours, len(l.in), theirs)
 	}
 	l.until("end of both", func() bool {
-		s := tcp.EndpointState(l.ep.State())
+		s := tcp.EndpointState(l.theirs.State())
 		return l.c.State() == Closed && (s == tcp.StateClose || s == tcp.StateTimeWait || s == tcp.StateError)
 	})
 	if l.events&(Reset|TimedOut|Refused) != 0 {
@@ -81,14 +81,14 @@ func TestPeer(t *testing.T) {
 						l.mss = tc.mss
 					}
 					if !tc.cookies {
-						l.loss = float64(loss) * 0.02
+						l.Loss = float64(loss) * 0.02
 					}
 					if tc.cookies || order == 1 {
 						l.accept()
 					} else {
 						l.connect()
 					}
-					l.loss = float64(loss) * 0.02
+					l.Loss = float64(loss) * 0.02
 					l.exchange(tc.size, tc.size/2, order)
 				})
 			}
@@ -100,14 +100,14 @@ func TestPeer(t *testing.T) {
 func TestPeerShutWindow(t *testing.T) {
 	l := newLab(t, 1)
 	small := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 8192, Max: 8192}
-	l.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &small)
+	l.Stack.SetTransportProtocolOption(tcp.ProtocolNumber, &small)
 	l.accept()
 	want := [2][]byte{pattern(100_000, 1), pattern(200_000, 2)}
 	done := [2]int{}
 	fill := func() {
 		done[0] += l.write(want[0][done[0]:])
 		if done[1] < len(want[1]) {
-			done[1] += l.theyWrite(want[1][done[1]:])
+			done[1] += l.theirs.Push(want[1][done[1]:])
 		}
 	}
 	for range 60 {
@@ -120,11 +120,11 @@ func TestPeerShutWindow(t *testing.T) {
 	begin := l.now
 	l.until("rest", func() bool {
 		fill()
-		l.theyRead()
+		l.theirs.Pull()
 		l.weRead()
-		return l.got.Len() == len(want[0]) && len(l.in) == len(want[1])
+		return l.theirs.Got.Len() == len(want[0]) && len(l.in) == len(want[1])
 	})
-	if !bytes.Equal(l.got.Bytes(), want[0]) || !bytes.Equal(l.in, want[1]) {
+	if !bytes.Equal(l.theirs.Got.Bytes(), want[0]) || !bytes.Equal(l.in, want[1]) {
 		t.Error("other bytes than were sent")
 	}
 	if took := l.now - begin; took > 300*second {
@@ -136,15 +136,15 @@ func TestPeerShutWindow(t *testing.T) {
 func TestPeerCut(t *testing.T) {
 	l := newLab(t, 2)
 	l.connect()
-	l.cut = true
+	l.Cut = true
 	l.write(pattern(50_000, 1))
 	l.pass(10 * time.Second)
 	if l.c.State() != Established || l.c.retries < 4 {
 		t.Fatalf("state %d after %d time-outs", l.c.State(), l.c.retries)
 	}
-	l.cut = false
-	l.until("data", func() bool { l.theyRead(); return l.got.Len() == 50_000 })
-	l.cut = true
+	l.Cut = false
+	l.until("data", func() bool { l.theirs.Pull(); return l.theirs.Got.Len() == 50_000 })
+	l.Cut = true
 	l.write(pattern(10, 1))
 	l.until("end", func() bool { return l.events&TimedOut != 0 })
 	if l.c.State() != Closed {
@@ -157,21 +157,21 @@ func TestPeerKeepAlive(t *testing.T) {
 	l := newLab(t, 3)
 	l.accept()
 	idle, interval := tcpip.KeepaliveIdleOption(10*time.Second), tcpip.KeepaliveIntervalOption(5*time.Second)
-	l.ep.SetSockOpt(&idle)
-	l.ep.SetSockOpt(&interval)
-	l.ep.SetSockOptInt(tcpip.KeepaliveCountOption, 3)
-	l.ep.SocketOptions().SetKeepAlive(true)
+	l.theirs.SetSockOpt(&idle)
+	l.theirs.SetSockOpt(&interval)
+	l.theirs.SetSockOptInt(tcpip.KeepaliveCountOption, 3)
+	l.theirs.SocketOptions().SetKeepAlive(true)
 	l.pass(60 * time.Second)
 	if sent := l.sent; sent < 5 || sent > 20 {
 		t.Errorf("%d segments in a minute: are gVisor's keep-alives answered?", sent)
 	}
-	l.ep.SocketOptions().SetKeepAlive(false)
+	l.theirs.SocketOptions().SetKeepAlive(false)
 	l.c.SetKeepAlive(10*second, 5*second, 3, l.now)
 	l.pass(60 * time.Second)
-	if tcp.EndpointState(l.ep.State()) != tcp.StateEstablished || l.c.State() != Established {
-		t.Fatalf("states %d, %d", l.c.State(), l.ep.State())
+	if tcp.EndpointState(l.theirs.State()) != tcp.StateEstablished || l.c.State() != Established {
+		t.Fatalf("states %d, %d", l.c.State(), l.theirs.State())
 	}
-	l.cut = true
+	l.Cut = true
 	begin := l.now
 	l.until("end", func() bool { return l.events&TimedOut != 0 })
 	if took := l.now - begin; took > 30*second {
@@ -182,7 +182,7 @@ func TestPeerKeepAlive(t *testing.T) {
 // Who does not want a connection says so.
 func TestPeerRefuses(t *testing.T) {
 	l := newLab(t, 4)
-	l.ep = l.endpoint()
+	l.theirs.Endpoint = l.Endpoint(tcp.ProtocolNumber)
 	l.c.Connect(labISS, 1460)
 	l.until("refusal", func() bool { return l.events&Refused != 0 })
 	if l.c.State() != Closed {
@@ -190,11 +190,9 @@ func TestPeerRefuses(t *testing.T) {
 	}
 	l = newLab(t, 5)
 	l.refuse = true
-	l.ep = l.endpoint()
-	l.ep.Bind(tcpip.FullAddress{Port: theirPort})
-	l.ep.Connect(tcpip.FullAddress{NIC: 1, Addr: tcpip.AddrFrom4([4]byte{10, 0, 0, 1}), Port: ourPort})
-	l.until("refusal", func() bool { return tcp.EndpointState(l.ep.State()) == tcp.StateError })
-	if _, ok := l.ep.LastError().(*tcpip.ErrConnectionRefused); !ok {
+	l.theirs.Endpoint = l.Dial(theirPort, ourPort)
+	l.until("refusal", func() bool { return tcp.EndpointState(l.theirs.State()) == tcp.StateError })
+	if _, ok := l.theirs.LastError().(*tcpip.ErrConnectionRefused); !ok {
 		t.Error("gVisor was not refused")
 	}
 }
@@ -205,16 +203,16 @@ func TestPeerResets(t *testing.T) {
 		l := newLab(t, 6)
 		l.connect()
 		l.write(pattern(40_000, 1))
-		l.theyWrite(pattern(40_000, 2))
+		l.theirs.Push(pattern(40_000, 2))
 		l.pass(time.Duration(i) * time.Millisecond)
 		if i%2 == 0 {
-			l.ep.Abort()
+			l.theirs.Abort()
 			l.until("reset", func() bool { return l.events&Reset != 0 })
 		} else {
 			if i == 5 { // between a time-out and what comes of it
-				l.cut = true
+				l.Cut = true
 				l.pass(500 * time.Millisecond)
-				l.cut = false
+				l.Cut = false
 			}
 			l.flush()
 			var s Segment
@@ -222,9 +220,9 @@ func TestPeerResets(t *testing.T) {
 				t.Fatal("nothing is to be said")
 			}
 			l.put(&s, nil)
-			l.until("reset", func() bool { l.theyRead(); return l.fail != nil })
-			if _, ok := l.fail.(*tcpip.ErrConnectionReset); !ok {
-				t.Errorf("gVisor says %v", l.fail)
+			l.until("reset", func() bool { l.theirs.Pull(); return l.theirs.Fail != nil })
+			if _, ok := l.theirs.Fail.(*tcpip.ErrConnectionReset); !ok {
+				t.Errorf("gVisor says %v", l.theirs.Fail)
 			}
 		}
 		if l.c.State() != Closed {
@@ -241,14 +239,14 @@ func TestPeerOrphan(t *testing.T) {
 		l.write(pattern(30_000, 1))
 		l.c.Close()
 		l.c.Orphan(l.now)
-		l.until("data", func() bool { l.theyRead(); return l.end })
+		l.until("data", func() bool { l.theirs.Pull(); return l.theirs.Closed })
 		if talk {
-			l.theyWrite([]byte("nobody hears"))
-			l.until("reset", func() bool { return tcp.EndpointState(l.ep.State()) == tcp.StateClose })
+			l.theirs.Push([]byte("nobody hears"))
+			l.until("reset", func() bool { return tcp.EndpointState(l.theirs.State()) == tcp.StateClose })
 		}
 		l.until("end", func() bool { return l.c.State() == Closed })
-		if l.got.Len() != 30_000 {
-			t.Errorf("gVisor got %d bytes", l.got.Len())
+		if l.theirs.Got.Len() != 30_000 {
+			t.Errorf("gVisor got %d bytes", l.theirs.Got.Len())
 		}
 	}
 }

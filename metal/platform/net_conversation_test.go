@@ -9,6 +9,8 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
+
+	"nom.dev/nom/test/peer"
 )
 
 // Conversations with gVisor's stack.
@@ -20,13 +22,13 @@ func TestConversation(t *testing.T) {
 			t.Run(fmt.Sprintf("inwards %v, we end first %v", inwards, weFirst), func(t *testing.T) {
 				l := newLab(t, 1)
 				fd, e := l.pair(inwards)
-				e.push([]byte("question"))
+				e.Push([]byte("question"))
 				l.until("the question", func() bool { return readyNow(fd)&epollIn != 0 })
 				if b, r := receive(fd, 100); string(b) != "question" {
 					t.Fatalf("got %q, %s", b, result(r))
 				}
 				send(fd, []byte("answer"))
-				l.until("the answer", func() bool { e.pull(); return e.got.String() == "answer" })
+				l.until("the answer", func() bool { e.Pull(); return e.Got.String() == "answer" })
 				theyEnd := func() {
 					e.Close()
 					l.until("their end", func() bool { return readyNow(fd)&epollRDHup != 0 })
@@ -39,7 +41,7 @@ func TestConversation(t *testing.T) {
 				}
 				must(t, "shutdown", sysShutdown, fd, 1)
 				if weFirst {
-					l.until("our end", func() bool { e.pull(); return e.end })
+					l.until("our end", func() bool { e.Pull(); return e.Closed })
 					theyEnd()
 				}
 				must(t, "close", sysClose, fd)
@@ -56,18 +58,18 @@ func TestBulk(t *testing.T) {
 			t.Run(fmt.Sprintf("loss %v, inwards %v", loss, inwards), func(t *testing.T) {
 				l := newLab(t, 2)
 				fd, e := l.pair(inwards)
-				l.loss = loss
+				l.Loss = loss
 				n := 600_000
 				if loss != 0 {
 					n = 200_000
 				}
 				data := make([]byte, n)
-				l.r.Read(data)
+				l.R.Read(data)
 				var got []byte
 				sent, theirSent := 0, 0
 				l.until("everything", func() bool {
 					if theirSent < n {
-						theirSent += e.push(data[theirSent:])
+						theirSent += e.Push(data[theirSent:])
 						if theirSent == n {
 							e.Shutdown(tcpip.ShutdownWrite)
 						}
@@ -83,18 +85,18 @@ func TestBulk(t *testing.T) {
 					}
 					ended := false
 					for {
-						b, r := receive(fd, 1+l.r.Intn(60_000))
+						b, r := receive(fd, 1+l.R.Intn(60_000))
 						if int64(r) <= 0 {
 							ended = r == 0
 							break
 						}
 						got = append(got, b...)
 					}
-					e.pull()
-					return ended && e.end && sent == n
+					e.Pull()
+					return ended && e.Closed && sent == n
 				})
-				if !bytes.Equal(got, data) || !bytes.Equal(e.got.Bytes(), data) {
-					t.Errorf("%d and %d bytes of %d arrived, or others", len(got), e.got.Len(), n)
+				if !bytes.Equal(got, data) || !bytes.Equal(e.Got.Bytes(), data) {
+					t.Errorf("%d and %d bytes of %d arrived, or others", len(got), e.Got.Len(), n)
 				}
 				if loss == 0 && l.long < 5 {
 					t.Errorf("the function had %d frames to cut", l.long)
@@ -146,7 +148,7 @@ func TestConnectToNobody(t *testing.T) {
 	if e := sockError(t, fds[0]); e != eHOSTUNREACH || nanotime()-begin > 5_000_000_000 {
 		t.Errorf("after %d ms: got %s", (nanotime()-begin)/1e6, result(errno(e)))
 	}
-	l.loss = 1
+	l.Loss = 1
 	fd, r := connectOut(t, 5000)
 	if r != errno(eINPROGRESS) {
 		t.Fatalf("connect: %s", result(r))
@@ -163,7 +165,7 @@ func TestResets(t *testing.T) {
 	for _, inwards := range []bool{true, false} {
 		l := newLab(t, 5)
 		fd, e := l.pair(inwards)
-		e.push([]byte("nobody reads this"))
+		e.Push([]byte("nobody reads this"))
 		l.until("data", func() bool { return readyNow(fd)&epollIn != 0 })
 		must(t, "close", sysClose, fd)
 		l.until("a reset there", func() bool { return tcp.EndpointState(e.State()) == tcp.StateError })
@@ -195,9 +197,9 @@ func TestHalfClose(t *testing.T) {
 	l := newLab(t, 6)
 	fd, e := l.pair(true)
 	must(t, "shutdown", sysShutdown, fd, 1)
-	l.until("our end", func() bool { e.pull(); return e.end })
+	l.until("our end", func() bool { e.Pull(); return e.Closed })
 	for range 3 {
-		e.push([]byte("later"))
+		e.Push([]byte("later"))
 		l.during(30 * time.Second)
 		if b, r := receive(fd, 100); string(b) != "later" {
 			t.Fatalf("got %q, %s", b, result(r))
@@ -210,10 +212,10 @@ func TestHalfClose(t *testing.T) {
 	e.Shutdown(tcpip.ShutdownWrite)
 	l.until("their end", func() bool { _, r := receive(fd, 100); return r == 0 })
 	send(fd, []byte("later"))
-	l.until("what is said after their end", func() bool { e.pull(); return e.got.String() == "later" })
+	l.until("what is said after their end", func() bool { e.Pull(); return e.Got.String() == "later" })
 	must(t, "shutdown for reading", sysShutdown, fd, 0)
 	must(t, "close", sysClose, fd)
-	l.until("our end", func() bool { e.pull(); return e.end })
+	l.until("our end", func() bool { e.Pull(); return e.Closed })
 	e.Close()
 	l.finish()
 }
@@ -247,10 +249,10 @@ func TestRoomToWrite(t *testing.T) {
 		if n != 0 && room < enoughRoom {
 			t.Errorf("room for %d bytes is reported", room)
 		}
-		e.pull()
+		e.Pull()
 		return n != 0
 	})
-	l.until("everything", func() bool { e.pull(); return e.got.Len() == total })
+	l.until("everything", func() bool { e.Pull(); return e.Got.Len() == total })
 	e.Close()
 	l.finish()
 }
@@ -259,7 +261,7 @@ func TestRoomToWrite(t *testing.T) {
 func TestBacklogOutside(t *testing.T) {
 	l := newLab(t, 8)
 	fd := tcpListener(t, localPort, 3)
-	var all []*theirs
+	var all []*peer.End
 	for range 8 {
 		all = append(all, l.dialIn(localPort))
 	}
@@ -290,7 +292,7 @@ func TestBacklogOutside(t *testing.T) {
 func TestDatagramsWithPeer(t *testing.T) {
 	l := newLab(t, 9)
 	fd := udpSocket(t, localPort)
-	ep := l.endpoint(udp.ProtocolNumber)
+	ep := l.Endpoint(udp.ProtocolNumber)
 	ep.SocketOptions().SetReceiveBufferSize(1<<20, false)
 	if err := ep.Bind(tcpip.FullAddress{Port: 5000}); err != nil {
 		t.Fatal(err)
@@ -304,7 +306,7 @@ func TestDatagramsWithPeer(t *testing.T) {
 		if !bytes.Equal(got.Bytes(), dataBuffers[0][:n]) {
 			t.Errorf("%d bytes arrived as %d, or others", n, got.Len())
 		}
-		to := tcpip.FullAddress{NIC: 1, Addr: ownAddress, Port: localPort}
+		to := tcpip.FullAddress{NIC: 1, Addr: peer.Other, Port: localPort}
 		if _, err := ep.Write(bytes.NewReader(got.Bytes()), tcpip.WriteOptions{To: &to}); err != nil {
 			t.Fatal(err)
 		}
@@ -330,12 +332,12 @@ func TestTimeWaitReuse(t *testing.T) {
 	l := newLab(t, 10)
 	fd := tcpListener(t, localPort, 8)
 	for range 3 {
-		ep := l.endpoint(tcp.ProtocolNumber)
+		ep := l.Endpoint(tcp.ProtocolNumber)
 		ep.SocketOptions().SetReuseAddress(true)
 		if err := ep.Bind(tcpip.FullAddress{Port: 6000}); err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := ep.Connect(tcpip.FullAddress{NIC: 1, Addr: ownAddress, Port: localPort}).(*tcpip.ErrConnectStarted); !ok {
+		if _, ok := ep.Connect(tcpip.FullAddress{NIC: 1, Addr: peer.Other, Port: localPort}).(*tcpip.ErrConnectStarted); !ok {
 			t.Fatal("gVisor does not connect")
 		}
 		c := l.accepted(fd)

@@ -62,7 +62,7 @@ func TestBuffersGrow(t *testing.T) {
 	for _, may := range []bool{true, false} {
 		l := newLab(t, 20)
 		large := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 2 << 20, Max: 4 << 20}
-		l.stack.SetTransportProtocolOption(6, &large)
+		l.Stack.SetTransportProtocolOption(6, &large)
 		if !may {
 			grown = mostGrown()
 		}
@@ -71,11 +71,11 @@ func TestBuffersGrow(t *testing.T) {
 		c := connectionAt(socketAt(descriptors[fd].index).conn)
 		const n = 3_000_000
 		data := make([]byte, n)
-		l.r.Read(data)
+		l.R.Read(data)
 		var got []byte
 		sent, theirSent := 0, 0
 		l.until("everything", func() bool {
-			theirSent += e.push(data[theirSent:])
+			theirSent += e.Push(data[theirSent:])
 			for sent < n {
 				r := send(fd, data[sent:min(n, sent+60_000)])
 				if int64(r) < 0 {
@@ -90,10 +90,10 @@ func TestBuffersGrow(t *testing.T) {
 				}
 				got = append(got, b...)
 			}
-			e.pull()
-			return sent == n && len(got) == n && e.got.Len() == n
+			e.Pull()
+			return sent == n && len(got) == n && e.Got.Len() == n
 		})
-		if !bytes.Equal(got, data) || !bytes.Equal(e.got.Bytes(), data) {
+		if !bytes.Equal(got, data) || !bytes.Equal(e.Got.Bytes(), data) {
 			t.Error("other bytes than were sent")
 		}
 		send, receive := c.Buffers()
@@ -142,7 +142,7 @@ func TestBufferOptions(t *testing.T) {
 	}
 	total := 0
 	for quiet := 0; quiet < 50; quiet++ {
-		if n := e.push(make([]byte, 60_000)); n != 0 {
+		if n := e.Push(make([]byte, 60_000)); n != 0 {
 			total, quiet = total+n, 0
 		}
 		l.step()

@@ -31,7 +31,7 @@ func TestTCPInfo(t *testing.T) {
 	for range 20 {
 		send(fd, make([]byte, 5000))
 		l.during(50 * time.Millisecond)
-		e.pull()
+		e.Pull()
 	}
 	i := tcpInfoOf(t, fd)
 	const syn = infoTimestamps | infoSACK | infoScaled
@@ -41,7 +41,7 @@ func TestTCPInfo(t *testing.T) {
 	if i.Rtt < 1000 || i.Rtt > 50_000 || i.Rto < 200_000 || i.Snd_cwnd < 3 || i.Last_data_sent > 100 {
 		t.Errorf("after 20 writes on a wire of 2 ms: %+v", i)
 	}
-	l.loss = 1
+	l.Loss = 1
 	send(fd, make([]byte, 5000))
 	l.during(5 * time.Second)
 	if i := tcpInfoOf(t, fd); i.Retransmits < 2 || i.Unacked == 0 || i.Snd_ssthresh == noThreshold || i.Last_ack_recv < 4000 {
