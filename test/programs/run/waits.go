@@ -35,7 +35,10 @@ func timeouts() {
 	must(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	must(unix.Listen(listener, 1))
 	must(unix.SetsockoptTimeval(listener, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &short))
-	fmt.Println("accept:", took(func() error { _, _, err := unix.Accept(listener); return err }))
+	fmt.Println("accept:", took(func() error {
+		_, err := again(func() (int, error) { n, _, err := unix.Accept(listener); return n, err })
+		return err
+	}))
 	name, err := unix.Getsockname(listener)
 	must(err)
 	c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
@@ -45,10 +48,13 @@ func timeouts() {
 	s, _, err := unix.Accept(listener)
 	must(err)
 	b := make([]byte, 100)
-	fmt.Println("read, with the listener's time:", took(func() error { _, err := unix.Read(s, b); return err }))
+	fmt.Println("read, with the listener's time:", took(func() error {
+		_, err := again(func() (int, error) { return unix.Read(s, b) })
+		return err
+	}))
 	full := func() error {
 		for {
-			if _, err := unix.Write(c, make([]byte, 100_000)); err != nil {
+			if _, err := again(func() (int, error) { return unix.Write(c, make([]byte, 100_000)) }); err != nil {
 				return err
 			}
 		}
@@ -62,14 +68,30 @@ func timeouts() {
 	must(err)
 	must(unix.Bind(u, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	must(unix.SetsockoptTimeval(u, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &short))
-	fmt.Println("recvfrom:", took(func() error { _, _, err := unix.Recvfrom(u, b, 0); return err }))
+	fmt.Println("recvfrom:", took(func() error {
+		_, err := again(func() (int, error) { n, _, err := unix.Recvfrom(u, b, 0); return n, err })
+		return err
+	}))
 	name, err = unix.Getsockname(u)
 	must(err)
 	must(unix.SetsockoptTimeval(u, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 100}))
 	time.AfterFunc(50*time.Millisecond, func() { must(unix.Sendto(u, []byte("late"), 0, name)) })
-	n, _, err := unix.Recvfrom(u, b, 0)
+	n, err := again(func() (int, error) { n, _, err := unix.Recvfrom(u, b, 0); return n, err })
 	fmt.Printf("recvfrom: %q, %v\n", b[:n], err)
 	must(unix.Close(u))
+}
+
+// again makes a call until no signal interrupts it: Go's scheduler sends some (SIGURG).
+func again(call func() (int, error)) (int, error) {
+	for {
+		if n, err := call(); err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+func poll(fds []unix.PollFd, timeout int) (int, error) {
+	return again(func() (int, error) { return unix.Poll(fds, timeout) })
 }
 
 func polls() {
@@ -86,26 +108,26 @@ func polls() {
 		}
 		return all
 	}
-	fmt.Println("poll:", took(func() error { n, err := unix.Poll(fds, 50); fmt.Println(n, what()); return err }))
+	fmt.Println("poll:", took(func() error { n, err := poll(fds, 50); fmt.Println(n, what()); return err }))
 	for i, fd := range []int{p[1], pair[1], event} {
 		time.AfterFunc(50*time.Millisecond, func() {
 			_, err := unix.Write(fd, []byte("\x01\x00\x00\x00\x00\x00\x00\x00"))
 			must(err)
 		})
-		n, err := unix.Poll(fds, -1)
+		n, err := poll(fds, -1)
 		fmt.Println("poll:", n, err, what())
 		_, err = unix.Read(int(fds[i].Fd), make([]byte, 100))
 		must(err)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { must(unix.Close(pair[1])) })
-	n, err := unix.Ppoll(fds[1:2], nil, nil)
+	n, err := again(func() (int, error) { return unix.Ppoll(fds[1:2], nil, nil) })
 	fmt.Println("ppoll:", n, err, what()[1])
-	n, err = unix.Ppoll(fds[1:2], &unix.Timespec{Sec: 100}, nil)
+	n, err = again(func() (int, error) { return unix.Ppoll(fds[1:2], &unix.Timespec{Sec: 100}, nil) })
 	fmt.Println("ppoll:", n, err, what()[1])
 	for _, fd := range []int{p[0], p[1], pair[0], event} {
 		must(unix.Close(fd))
 	}
-	n, err = unix.Poll(fds[:1], -1)
+	n, err = poll(fds[:1], -1)
 	fmt.Println("poll of a closed one:", n, err, what()[0])
 }
 
@@ -121,7 +143,7 @@ func selects() {
 		in.Set(fd)
 		left := short
 		fmt.Println("select:", took(func() error {
-			n, err := unix.Select(fd+1, &in, nil, nil, &left)
+			n, err := again(func() (int, error) { return unix.Select(fd+1, &in, nil, nil, &left) })
 			fmt.Println(n, in.IsSet(fd), left)
 			return err
 		}))
@@ -131,10 +153,10 @@ func selects() {
 			must(err)
 		})
 		left = unix.Timeval{Sec: 100}
-		n, err := unix.Select(fd+1, &in, &out, nil, &left)
+		n, err := again(func() (int, error) { return unix.Select(fd+1, &in, &out, nil, &left) })
 		fmt.Println("select:", n, err, in.IsSet(fd), left.Sec == 99 || left.Sec == 100)
 		out.Set(fd)
-		n, err = unix.Pselect(fd+1, &in, &out, nil, &unix.Timespec{}, nil)
+		n, err = again(func() (int, error) { return unix.Pselect(fd+1, &in, &out, nil, &unix.Timespec{}, nil) })
 		fmt.Println("pselect:", n, err, in.IsSet(fd), out.IsSet(fd))
 	}))
 }
