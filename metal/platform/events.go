@@ -162,7 +162,8 @@ func returnSlots(c *cpuState, asked, held uint32) {
 	}
 }
 
-// park takes c off line and waits until it idles: then it can stop at any time without holding anything.
+// park takes c off line and waits until it idles: then it can stop at any time without holding anything. Until then its threads
+// may go to sleep on it; those that sleep are moved last.
 func park(c *cpuState) bool {
 	kernelLock.lock()
 	c.online = 0
@@ -171,7 +172,6 @@ func park(c *cpuState) bool {
 		t.state = threadBlocked
 		ready(t)
 	}
-	c.moveSleepers(&cpus[0])
 	for c.current != c.idle {
 		sendIPI(c.apicID, vecWake)
 		kernelLock.unlock()
@@ -181,6 +181,7 @@ func park(c *cpuState) bool {
 		}
 		kernelLock.lock()
 	}
+	c.moveSleepers(&cpus[0])
 	kernelLock.unlock()
 	return true
 }

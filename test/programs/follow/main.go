@@ -9,6 +9,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"nom.dev/nom/abi"
@@ -26,8 +28,13 @@ func main() {
 	}
 }
 
-// work prints what the worker sees whenever it changes. Something always computes, as in a busy server.
+// work prints what the worker sees whenever it changes, and no sooner than all its threads have slept and woken since then.
+// Something always computes, as in a busy server.
 func work() {
+	var woken [sleepers]atomic.Uint64
+	for i := range woken {
+		go sleep(&woken[i])
+	}
 	go func() {
 		for {
 			runtime.Gosched()
@@ -38,10 +45,25 @@ func work() {
 		now := fmt.Sprintf("GOMAXPROCS=%d cpu.max=%s memory.max=%s cpus=%s", runtime.GOMAXPROCS(0), file("/sys/fs/cgroup/cpu.max"),
 			file("/sys/fs/cgroup/memory.max"), file("/sys/devices/system/cpu/online"))
 		if now != seen {
+			for i := range woken {
+				for was := woken[i].Load(); woken[i].Load() < was+2; {
+					time.Sleep(time.Millisecond)
+				}
+			}
 			fmt.Println(now)
 			seen = now
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// sleep has a thread of its own and counts how often it woke: a thread that sleeps on a processor that is taken must wake, too.
+func sleep(woken *atomic.Uint64) {
+	runtime.LockOSThread()
+	for {
+		ts := syscall.Timespec{Nsec: 200_000}
+		syscall.Nanosleep(&ts, nil)
+		woken.Add(1)
 	}
 }
 
@@ -58,6 +80,9 @@ const (
 	most   = 64 << 20
 	less   = 48 << 20
 	notice = 10_000_000 // microseconds
+
+	sleepers = 4
+	rounds   = 30
 
 	low  = 0x00ff // slots
 	more = 0x7f00 // and more of them; the last one stays with the market
@@ -124,11 +149,35 @@ func trade() error {
 		}
 		fmt.Println(step.name + ": " + step.want)
 	}
+	for range rounds {
+		if err := m.swap(2); err != nil {
+			return err
+		}
+	}
 	if err := m.worker.Kill(); err != nil {
 		return err
 	}
 	<-m.worker.Done()
 	return m.worker.Close()
+}
+
+// swap takes a vCPU from the worker, which has two, and gives it back.
+func (m *market) swap(vcpu int) error {
+	if err := m.worker.ReclaimCore(vcpu, low|more, notice); err != nil {
+		return err
+	}
+	if err := m.await(" cpus=0"); err != nil {
+		return err
+	}
+	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+		err := m.worker.GrantCore(m.slots(vcpu, low|more))
+		if err == nil {
+			return m.await(fmt.Sprintf(" cpus=0,%d", vcpu))
+		}
+		if time.Since(start) > notice*time.Microsecond {
+			return err // the worker said that it has none, and did not return it
+		}
+	}
 }
 
 func (m *market) slots(vcpu int, slots uint32) container.Slots {
@@ -148,13 +197,13 @@ func (m *market) output(_ int, data []byte) {
 	}
 }
 
-// await waits until the worker says what it should.
+// await waits until the worker prints a line that ends with want.
 func (m *market) await(want string) error {
 	for {
 		select {
 		case line := <-m.lines:
 			fmt.Fprintln(os.Stderr, line)
-			if line == want {
+			if strings.HasSuffix(line, want) {
 				return nil
 			}
 		case <-m.worker.Done():
