@@ -65,7 +65,9 @@ func (c *cpuState) start() {
 	c.current = c.idle
 	c.idle.state = threadRunning
 	c.setStack(c.idle.top)
-	c.online = 1
+	if !c.parked { // its core may have been asked for already
+		c.online = 1
+	}
 }
 
 func idleThread(c *cpuState) *thread {

@@ -153,8 +153,8 @@ func returnSlots(c *cpuState, asked, held uint32) {
 	if asked == held {
 		if c.id == 0 {
 			asked &= asked - 1
-		} else if !park(c) {
-			return
+		} else {
+			park(c)
 		}
 	}
 	if asked != 0 {
@@ -162,9 +162,9 @@ func returnSlots(c *cpuState, asked, held uint32) {
 	}
 }
 
-// park takes c off line and waits until it idles: then it can stop at any time without holding anything. Until then its threads
+// park takes c off line and waits until it is away: then it can stop at any time without holding anything. Until then its threads
 // may go to sleep on it; those that sleep are moved last.
-func park(c *cpuState) bool {
+func park(c *cpuState) {
 	kernelLock.lock()
 	c.online = 0
 	c.parked = true
@@ -172,7 +172,7 @@ func park(c *cpuState) bool {
 		t.state = threadBlocked
 		ready(t)
 	}
-	for c.current != c.idle {
+	for atomic.LoadUint32(&c.away) == 0 {
 		sendIPI(c.apicID, vecWake)
 		kernelLock.unlock()
 		for n := range patience {
@@ -183,15 +183,44 @@ func park(c *cpuState) bool {
 	}
 	c.moveSleepers(&cpus[0])
 	kernelLock.unlock()
-	return true
 }
 
 func unpark(c *cpuState) {
 	kernelLock.lock()
 	c.parked = false
 	c.online = 1
+	atomic.StoreUint32(&c.away, 0)
 	kernelLock.unlock()
 	sendIPI(c.apicID, vecWake)
+}
+
+// obey does on a parked CPU what park waits for: its thread goes elsewhere, and when it idles already, it is away from now on.
+func (c *cpuState) obey() {
+	if c.current == c.idle {
+		atomic.StoreUint32(&c.away, 1)
+		return
+	}
+	t := c.current
+	t.state = threadBlocked
+	ready(t)
+	schedule()
+}
+
+// ignored handles interrupts of a CPU that is away, without a lock: it may stop before it could give one back.
+func (c *cpuState) ignored(vector uint64) bool {
+	if atomic.LoadUint32(&c.away) == 0 {
+		return false
+	}
+	switch {
+	case vector == vecSpurious:
+		return true
+	case vector == vecTimer:
+		c.timer = never
+	case vector >= firstDevice && vector < lastDevice:
+		sendIPI(cpus[0].apicID, vector)
+	}
+	endOfInterrupt()
+	return true
 }
 
 // moveSleepers makes another CPU wake the threads that sleep on c.

@@ -38,7 +38,8 @@ type cpuState struct {
 	nmis     uint64
 	events   [16]event // the last ones, for dump
 	nevents  uint64
-	parked   bool // off line because its core was given back
+	parked   bool   // off line because its core is given back
+	away     uint32 // parked and idle: its interrupts take no lock, it may stop at any time
 
 	since     uint64 // nanotime at which current began to run: see account
 	busy      uint64 // nanoseconds that threads have run here

@@ -53,24 +53,27 @@ func startCPUs(b *abi.BootPage) {
 		}
 		apStacks[i] = direct(stack) + pageSize - 64
 		ncpu = i + 1
-		startVCPU(i)
+		if !startVCPU(i) {
+			print0("nom: the nonkernel refused to start a vCPU; going on without it\n")
+			ncpu = i
+			return
+		}
 	}
 }
 
 // startVCPU asks the nonkernel to start vCPU i of this container at entry.
-func startVCPU(i uint64) {
+func startVCPU(i uint64) bool {
 	_, _, _, _, _, entryLabel := labels()
 	memLock.lock()
 	pa := pool.frame()
 	memLock.unlock()
 	s := at[abi.VCPUState](direct(pa))
 	*s = abi.VCPUState{RIP: entryLabel, CR3: rootTable, RSI: i}
-	if r := vmmcall(uint64(abi.CallStartVCPU), i, pa, 0, 0, 0, 0); int64(r) < 0 {
-		print0("nom: the nonkernel refused to start a vCPU\n")
-	}
+	r := vmmcall(uint64(abi.CallStartVCPU), i, pa, 0, 0, 0, 0)
 	memLock.lock()
 	pool.put(pa)
 	memLock.unlock()
+	return int64(r) >= 0
 }
 
 func startBareCPU(b *abi.BootPage, i uint64) bool {

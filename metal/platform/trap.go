@@ -32,6 +32,9 @@ func trap(f *frame, area uint64) {
 		endOfInterrupt()
 		return
 	}
+	if f.Trap >= 32 && c.ignored(f.Trap) {
+		return
+	}
 	switch f.Trap {
 	case vecTimer:
 		endOfInterrupt()
@@ -51,11 +54,8 @@ func trap(f *frame, area uint64) {
 	case vecWake:
 		endOfInterrupt()
 		kernelLock.lock()
-		if c.parked && c.current != c.idle {
-			t := c.current
-			t.state = threadBlocked
-			ready(t)
-			schedule()
+		if c.parked {
+			c.obey()
 		} else if c.current == c.idle {
 			yield()
 		}
