@@ -101,6 +101,7 @@ func layouts() map[string]struct {
 			{"ReceivedFrames", unsafe.Offsetof(did.ReceivedFrames), 56}, {"ReceivedBytes", unsafe.Offsetof(did.ReceivedBytes), 64},
 			{"SendPauses", unsafe.Offsetof(did.SendPauses), 72}, {"ReceivePauses", unsafe.Offsetof(did.ReceivePauses), 80},
 			{"Resets", unsafe.Offsetof(did.Resets), 88}, {"Blocked", unsafe.Offsetof(did.Blocked), 96}, {"BlockedLast", unsafe.Offsetof(did.BlockedLast), 104},
+			{"SwitchedOff", unsafe.Offsetof(did.SwitchedOff), 112},
 		}},
 		"EventPage": {unsafe.Sizeof(event), 256, []place{
 			{"Pending", unsafe.Offsetof(event.Pending), 0}, {"Generation", unsafe.Offsetof(event.Generation), 8},

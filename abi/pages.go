@@ -116,7 +116,8 @@ type DeviceStatus struct {
 	Resets         uint64 // by its holder
 	Blocked        uint64 // times that the IOMMU was seen to block what it reached for: at least so often
 	BlockedLast    uint64 // the last of these: the page that it reached for, and the bits below
-	_              [2]uint64
+	SwitchedOff    uint64 // times that it was switched off for a while because its holder had reset it too often
+	_              uint64
 }
 
 // Bits of DeviceStatus.BlockedLast.

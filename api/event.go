@@ -30,6 +30,7 @@ const (
 	EventPublish = "publish"     // a port of the developer's computer leads to a container: Port
 	EventFree    = "free"        // and does so no more
 	EventBlocked = "dma-blocked" // the IOMMU has blocked what a container's network function reached for, Count times since the event before: Error is the last
+	EventOff     = "network-off" // a container's network function was switched off for a while, Count times since the event before: Error says why
 	EventDropped = "dropped"     // Count events that came before the next one are not kept any more
 )
 

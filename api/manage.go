@@ -85,6 +85,7 @@ type Traffic struct {
 	SendPauses     uint64 `json:"send_pauses"`    // times that it had sent more than its Rate
 	ReceivePauses  uint64 `json:"receive_pauses"` // likewise
 	Blocked        uint64 `json:"blocked"`        // times that the IOMMU was seen to block what it reached for: at least so often
+	SwitchedOff    uint64 `json:"switched_off"`   // times that it was switched off for a while because its program had reset it too often
 
 	Dropped map[string]uint64 `json:"dropped,omitempty"` // by cause, see DropNames; null with another network stack
 }
@@ -103,6 +104,7 @@ func (t *Traffic) Add(o *Traffic) {
 	t.SendPauses += o.SendPauses
 	t.ReceivePauses += o.ReceivePauses
 	t.Blocked += o.Blocked
+	t.SwitchedOff += o.SwitchedOff
 	if t.Dropped == nil {
 		t.Dropped = map[string]uint64{}
 	}

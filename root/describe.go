@@ -58,7 +58,7 @@ func (w *workload) look(p process) {
 // traffic is what a network function did, and what the platform dropped.
 func traffic(d abi.DeviceStatus, dropped [abi.NumDrops]uint64) *api.Traffic {
 	t := &api.Traffic{SentFrames: d.SentFrames, SentBytes: d.SentBytes, ReceivedFrames: d.ReceivedFrames, ReceivedBytes: d.ReceivedBytes,
-		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses, Blocked: d.Blocked, Dropped: map[string]uint64{}}
+		SendPauses: d.SendPauses, ReceivePauses: d.ReceivePauses, Blocked: d.Blocked, SwitchedOff: d.SwitchedOff, Dropped: map[string]uint64{}}
 	for i, n := range dropped {
 		t.Dropped[api.DropNames[i]] = n
 	}

@@ -38,7 +38,7 @@ func manage(config *manifest.Management, cores []uint32, mem memory, l *machineL
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    2 * api.MaxSpec,
 	}
-	go m.watchBlocked()
+	go m.watchMisuse()
 	r.send(api.Event{Event: api.EventServing})
 	return server.Serve(limitConnections(listener, mostConnections))
 }

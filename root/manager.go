@@ -77,8 +77,9 @@ type workload struct {
 	timer       *time.Timer // in StateRestarting
 	stopping    bool        // somebody has asked for its end: the policy does not count
 	process     process
-	cpu         float64 // seconds of its runs that are over
-	blocked     blockedTold
+	cpu         float64      // seconds of its runs that are over
+	blocked     told         // of what the IOMMU blocked
+	off         told         // of its function's being switched off
 	past        api.Traffic  // of its runs that are over
 	blockedLast uint64       // of abi.DeviceStatus, when it was seen
 	seen        *api.Traffic // of this run, or the last; nil = it has no network function
@@ -279,7 +280,7 @@ func (m *manager) launch(w *workload) error {
 		return &failure{http.StatusUnprocessableEntity, err}
 	}
 	m.mu.Lock()
-	w.process, w.state, w.seen, w.blocked = p, api.StateRunning, nil, blockedTold{}
+	w.process, w.state, w.seen, w.blocked, w.off = p, api.StateRunning, nil, told{}, told{}
 	m.events.add(api.Event{Event: api.EventStart, Container: w.spec.Name})
 	if w.stopping { // since it was starting
 		_ = p.Kill()
@@ -294,7 +295,7 @@ func (m *manager) watch(w *workload, p process) {
 	st, err := p.Wait()
 	m.mu.Lock()
 	w.look(p)
-	m.tellBlocked(w, time.Time{})
+	m.tellMisuse(w, time.Time{})
 	m.mu.Unlock()
 	if err != nil {
 		st = abi.Status{End: abi.EndKilled}

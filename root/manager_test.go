@@ -37,6 +37,7 @@ type fakeStarter struct {
 	specs   []manifest.Container
 	signals []int
 	blocked atomic.Uint64
+	off     atomic.Uint64
 }
 
 type fakeProcess struct {
@@ -84,7 +85,7 @@ func (p *fakeProcess) Wait() (abi.Status, error)   { <-p.end; return p.last, nil
 func (p *fakeProcess) Status() (abi.Status, error) { return abi.Status{}, nil }
 
 func (p *fakeProcess) DeviceStatus() ([]abi.DeviceStatus, error) {
-	return []abi.DeviceStatus{{SentFrames: 3, SentBytes: 200, SendPauses: 1, Blocked: p.s.blocked.Load(), BlockedLast: 0x5000 | abi.BlockedWrite}}, nil
+	return []abi.DeviceStatus{{SentFrames: 3, SentBytes: 200, SendPauses: 1, Blocked: p.s.blocked.Load(), BlockedLast: 0x5000 | abi.BlockedWrite, SwitchedOff: p.s.off.Load()}}, nil
 }
 
 func (p *fakeProcess) Dropped() [abi.NumDrops]uint64 { return [abi.NumDrops]uint64{abi.DropForeign: 4} }

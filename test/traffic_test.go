@@ -80,8 +80,9 @@ func (b *background) traffic(url string, closed int) {
 	b.want(nil, "rm", "seen")
 }
 
-// blocked looks for what the IOMMU blocks of a container that reaches for what is not its own, while it goes on and when it has ended.
-func (b *background) blocked() {
+// misuse looks for what is told of containers that misuse their network functions. Of one that reaches for what is not its own, what the
+// IOMMU blocks is counted while it goes on and when it has ended.
+func (b *background) misuse() {
 	b.t.Helper()
 	b.want(nil, "run", "-d", "--name", "reaches", "--network", "./test/programs/hostilenic", "--", "reach")
 	b.await("dma-blocked reaches ", "events")
@@ -95,4 +96,7 @@ func (b *background) blocked() {
 	if n := b.metric(`nom_iommu_faults_total{app="plain"}`); n != 0 {
 		b.t.Errorf("of one that does not reach for anything %v were blocked", n)
 	}
+	b.want(nil, "run", "-d", "--name", "resets", "--network", "./test/programs/hostilenic", "--", "reset")
+	b.await("network-off resets ", "events")
+	b.want(nil, "kill", "resets")
 }

@@ -11,8 +11,8 @@ import (
 
 const eventsHelp = `
 Start, exit, restart (by policy), stop (somebody asked for the end), remove, publish and free (of ports),
-dma-blocked (a container's network function has reached for memory or an interrupt that is not the container's). The machine keeps the last
-1024 and numbers them; "dropped" says how many are missing at that place, because they are not kept any more or nom was too slow.
+dma-blocked (a container's network function has reached for memory or an interrupt that is not the container's), network-off (a program has
+reset its network function so often that it was switched off for a while). The machine keeps the last 1024 and numbers them; "dropped" says how many are missing at that place, because they are not kept any more or nom was too slow.
 `
 
 func showEvents(a *app, args []string) error {
@@ -54,7 +54,7 @@ func eventText(ev api.Event) string {
 		words = append(words, fmt.Sprintf("code %d: %s: %s", ev.Code, ev.Reason, ev.Error))
 	case ev.Event == api.EventExit:
 		words = append(words, fmt.Sprintf("code %d: %s", ev.Code, ev.Reason))
-	case ev.Event == api.EventBlocked:
+	case ev.Event == api.EventBlocked || ev.Event == api.EventOff:
 		words = append(words, fmt.Sprintf("%d times: %s", ev.Count, ev.Error))
 	case ev.Event == api.EventRestart:
 		words = append(words, fmt.Sprintf("for the %d. time", ev.Attempt))

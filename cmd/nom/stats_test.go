@@ -80,6 +80,7 @@ func TestEventText(t *testing.T) {
 		{api.Event{Event: api.EventStart, Container: "web"}, "start web"},
 		{api.Event{Event: api.EventExit, Container: "web", Code: 137, Reason: "memory", Error: "at 0x10"}, "exit web code 137: memory: at 0x10"},
 		{api.Event{Event: api.EventBlocked, Container: "web", Count: 7, Error: "the last was a write to 0x1000"}, "dma-blocked web 7 times: the last was a write to 0x1000"},
+		{api.Event{Event: api.EventOff, Container: "web", Count: 3, Error: "its program reset it too often"}, "network-off web 3 times: its program reset it too often"},
 		{api.Event{Event: api.EventRestart, Container: "web", Attempt: 2}, "restart web for the 2. time"},
 		{api.Event{Event: api.EventFree, Container: "web", Port: "1.2.3.4:5->6/tcp"}, "free web 1.2.3.4:5->6/tcp"},
 	} {

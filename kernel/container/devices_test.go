@@ -44,7 +44,10 @@ func (f *fakeDevices) Limit(d *Device, l abi.DeviceLimit) error {
 }
 
 func (f *fakeDevices) Status(d *Device) abi.DeviceStatus {
-	return abi.DeviceStatus{Index: d.ID, Limit: f.limits[d], SentFrames: 5, Resets: 7}
+	return abi.DeviceStatus{
+		Index: d.ID, Limit: f.limits[d], SentFrames: 1, SentBytes: 2, ReceivedFrames: 3, ReceivedBytes: 4, SendPauses: 5, ReceivePauses: 6,
+		Resets: 7, Blocked: 8, BlockedLast: 9, SwitchedOff: 10,
+	}
 }
 
 func (f *fakeDevices) Detach(d *Device) {
@@ -315,8 +318,8 @@ func TestLimitDevice(t *testing.T) {
 		t.Error("the limit outlives its device's holder")
 	}
 	m.must(t, v, abi.CallDeviceStatus, id, 3, scratch) // of one that has ended
-	if sent := m.byteAt(t, m.root, scratch+40, false)[0]; sent != 5 {
-		t.Errorf("one that has ended sent %d frames, want 5", sent)
+	if sent := m.byteAt(t, m.root, scratch+40, false)[0]; sent != 1 {
+		t.Errorf("one that has ended sent %d frames, want 1", sent)
 	}
 	m.must(t, v, abi.CallReap, id)
 	m.fails(t, abi.ENOENT, v, abi.CallDeviceStatus, id, 3, scratch)

@@ -100,7 +100,7 @@ func encodeDeviceStatus(b *[deviceStatusSize]byte, s *abi.DeviceStatus) {
 	le.PutUint32(b[0:], s.Index)
 	for i, x := range [...]uint64{
 		s.Limit.SendBits, s.Limit.SendFrames, s.Limit.ReceiveBits, s.Limit.ReceiveFrames, s.SentFrames, s.SentBytes, s.ReceivedFrames, s.ReceivedBytes,
-		s.SendPauses, s.ReceivePauses, s.Resets, s.Blocked, s.BlockedLast,
+		s.SendPauses, s.ReceivePauses, s.Resets, s.Blocked, s.BlockedLast, s.SwitchedOff,
 	} {
 		le.PutUint64(b[8+8*i:], x)
 	}

@@ -29,7 +29,7 @@ func (s *Set) Status(d *container.Device) abi.DeviceStatus {
 		Limit: abi.DeviceLimit{SendBits: l.Tx.Bytes * 8, SendFrames: l.Tx.Frames, ReceiveBits: l.Rx.Bytes * 8, ReceiveFrames: l.Rx.Frames},
 
 		SentFrames: c.TxFrames, SentBytes: c.TxBytes, ReceivedFrames: c.RxFrames, ReceivedBytes: c.RxBytes,
-		SendPauses: c.TxPauses, ReceivePauses: c.RxPauses, Resets: c.Resets, Blocked: b.count, BlockedLast: b.last,
+		SendPauses: c.TxPauses, ReceivePauses: c.RxPauses, Resets: c.Resets, SwitchedOff: c.Refusals, Blocked: b.count, BlockedLast: b.last,
 	}
 }
 

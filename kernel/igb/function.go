@@ -12,6 +12,8 @@ type function struct {
 	open      bool // its holder may use it
 	off       bool // of an open one: its holder has reset it, and it does not work again yet
 	resets    uint64
+	refused   bool   // off, and too often so
+	refusals  uint64 // times that it began to be
 	allowance budget // of resets by its holder
 	tx, rx    meter
 	counters  Counters
@@ -38,7 +40,7 @@ func (p *PF) Open(n int) error {
 	f := &p.fn[n]
 	p.write(igb.VFLRE, 1<<n)
 	now := p.o.Clock.Now()
-	f.open, f.off, f.resets = true, false, 0
+	f.open, f.off, f.resets, f.refused, f.refusals = true, false, 0, false, 0
 	f.allowance = budget{rate: resetsPerSecond, burst: resetsAtOnce, left: resetsAtOnce * unit, at: now}
 	f.counters = Counters{}
 	l := Limit{f.tx.rate, f.rx.rate}
@@ -184,9 +186,13 @@ func (p *PF) revive(n int, now time.Duration, e *Events) {
 	f := &p.fn[n]
 	if !f.allowance.take(1, now) {
 		e.Closed |= 1 << n
+		if !f.refused {
+			f.refused = true
+			f.refusals++
+		}
 		return
 	}
 	e.Reset |= 1 << n
-	f.off = false
+	f.off, f.refused = false, false
 	p.admit(n)
 }

@@ -331,8 +331,8 @@ func TestResets(t *testing.T) {
 	if revived < 10 || revived > 14 || revived+closed != 10_000 {
 		t.Errorf("revived %d times, closed %d times", revived, closed)
 	}
-	if c := p.Counters(0); c.Resets != 10_001 {
-		t.Errorf("%d resets counted", c.Resets)
+	if c := p.Counters(0); c.Resets != 10_001 || c.Refusals < uint64(revived)-resetsAtOnce || c.Refusals > uint64(revived) {
+		t.Errorf("%d resets and %d refusals counted, it was revived %d times", c.Resets, c.Refusals, revived)
 	}
 	m.vfWrite(0, igb.VTCTRL, igb.CTRL_RST)
 	m.now += 2 * time.Second

@@ -14,6 +14,7 @@ type Counters struct {
 	LoopRxFrames, LoopRxBytes uint64 // of these from functions of the same controller,
 	LoopTxFrames, LoopTxBytes uint64 // and to them
 	Resets                    uint64 // by its holder
+	Refusals                  uint64 // times that it was switched off for a while for having been reset too often
 	TxPauses, RxPauses        uint64 // times that it had sent or received too much
 }
 
@@ -46,7 +47,7 @@ func (p *PF) count(n int) {
 		*sum += uint64(raw[i] - f.last[i])
 	}
 	f.last = raw
-	c.Resets, c.TxPauses, c.RxPauses = f.resets, f.tx.pauses, f.rx.pauses
+	c.Resets, c.Refusals, c.TxPauses, c.RxPauses = f.resets, f.refusals, f.tx.pauses, f.rx.pauses
 }
 
 // Counters is what function n has done since it was opened.
