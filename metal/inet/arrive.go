@@ -86,10 +86,12 @@ func (c *Conn) takeEnd(now uint64, o *Outcome) {
 
 // hold notes that data were stored beyond a gap. When there are too many gaps the data are forgotten, and come again.
 func (c *Conn) hold(r Range) {
-	for i := uint8(0); i < c.numHeld; {
+	kept := uint8(0)
+	for i := range c.numHeld {
 		h := c.held[i]
 		if r.To.before(h.From) || h.To.before(r.From) {
-			i++
+			c.held[kept] = h
+			kept++
 			continue
 		}
 		if h.From.before(r.From) {
@@ -98,9 +100,8 @@ func (c *Conn) hold(r Range) {
 		if h.To.after(r.To) {
 			r.To = h.To
 		}
-		c.numHeld--
-		c.held[i] = c.held[c.numHeld]
 	}
+	c.numHeld = kept
 	if c.numHeld == mostHeld {
 		return
 	}
@@ -116,18 +117,19 @@ func (c *Conn) hold(r Range) {
 func (c *Conn) joinHeld() {
 	for again := true; again; {
 		again = false
-		for i := uint8(0); i < c.numHeld; i++ {
+		kept := uint8(0)
+		for i := range c.numHeld {
 			h := c.held[i]
 			if h.From.after(c.rcvNxt) {
+				c.held[kept] = h
+				kept++
 				continue
 			}
 			if h.To.after(c.rcvNxt) {
 				c.rcvNxt = h.To
 			}
-			c.numHeld--
-			c.held[i] = c.held[c.numHeld]
 			again = true
-			break
 		}
+		c.numHeld = kept
 	}
 }

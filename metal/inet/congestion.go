@@ -1,6 +1,6 @@
 package inet
 
-// How fast to send: RFC 6298 for the timer, RFC 5681 and 6582 for the window.
+// How fast to send: RFC 6298 for the timer, RFC 5681 and 6582 for the window. With selective acknowledgements sack.go knows more.
 
 // measure takes a round trip time from an acknowledgement.
 func (c *Conn) measure(s *Segment, now uint64) {
@@ -44,9 +44,10 @@ const mostCongestionWindow = 4 * MostBuffer
 // initialWindow is that of RFC 6928.
 func initialWindow(mss uint32) uint32 { return min(10*mss, max(2*mss, 14600)) }
 
-// congestionWindow is how much may be on the way. The first two duplicate acknowledgements say that segments left (RFC 3042).
+// congestionWindow is how much may be on the way. The first two duplicate acknowledgements say that segments left (RFC 3042); selective ones
+// say which, and pipe does not count those.
 func (c *Conn) congestionWindow() uint32 {
-	if c.recovery {
+	if c.recovery || c.sackOK {
 		return c.cwnd
 	}
 	return c.cwnd + min(uint32(c.dupAcks), 2)*c.mss
@@ -65,7 +66,12 @@ func (c *Conn) openWindow(n uint32) {
 	if c.recovery {
 		if !c.una.before(c.recover) {
 			c.recovery = false
-			c.cwnd = min(c.ssthresh, max(uint32(c.max-c.una), c.mss)+c.mss)
+			if !c.sackOK {
+				c.cwnd = min(c.ssthresh, max(uint32(c.max-c.una), c.mss)+c.mss)
+			}
+			return
+		}
+		if c.sackOK {
 			return
 		}
 		// A partial acknowledgement: the next segment was lost too.
@@ -73,6 +79,9 @@ func (c *Conn) openWindow(n uint32) {
 		c.cwnd -= min(n, c.cwnd-c.mss)
 		c.cwnd += c.mss
 		return
+	}
+	if int32(c.una-c.recover) > 1<<30 { // it must not come to seem ahead
+		c.recover = c.una - 1
 	}
 	if c.cwnd >= mostCongestionWindow || uint32(c.max-c.una)+n < c.cwnd/2 { // what is not used says nothing of the path (RFC 7661)
 		return
@@ -84,7 +93,7 @@ func (c *Conn) openWindow(n uint32) {
 	}
 }
 
-// duplicateAck counts acknowledgements that tell of segments beyond a gap.
+// duplicateAck counts acknowledgements that tell of segments beyond a gap, without saying which.
 func (c *Conn) duplicateAck(s *Segment) {
 	if s.Len != 0 || s.Flags&FIN != 0 || c.max == c.una || c.sndWnd == 0 || uint32(s.Window)<<c.sndScale != c.sndWnd {
 		return

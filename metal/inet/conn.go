@@ -60,7 +60,7 @@ const (
 	MostBuffer = 1 << 20
 	mostWindow = 65535
 	ownScale   = 5 // windows are told in units of 2^ownScale bytes: enough for MostBuffer
-	mostHeld   = 4
+	mostHeld   = 16
 )
 
 // Conn is the state of a connection. The zero value is closed.
@@ -118,6 +118,9 @@ type Conn struct {
 	held         [mostHeld]Range // data that arrived out of order
 	numHeld      uint8
 	heldEnd      Seq
+	sentAgain    Seq    // in recovery: what was lost before it was sent again
+	rescueAt     Seq    // in recovery: when this is acknowledged the last segment may be sent again
+	again        uint32 // how many segments were sent again, ever
 	challengedAt uint32 // in seconds
 
 	srtt, rttvar, rto uint64
@@ -136,6 +139,8 @@ type Conn struct {
 	// UserTimeout is TCP_USER_TIMEOUT: how long data may stay unacknowledged, or unsent because the peer's window is shut; 0: the
 	// number of retries without any answer decides.
 	UserTimeout uint64
+
+	sacked scoreboard // what the peer has beyond a gap
 }
 
 // Connect begins a connection: the next segment is its SYN. mss is the largest segment that may arrive.
@@ -339,7 +344,7 @@ func (c *Conn) stop() {
 	c.state = Closed
 	c.retransmitAt, c.ackAt, c.endAt, c.keepAt = 0, 0, 0, 0
 	c.ackNow, c.force, c.probe, c.resend, c.endHeld = false, false, false, false, false
-	c.queued, c.numHeld = 0, 0
+	c.queued, c.numHeld, c.sacked.n = 0, 0, 0
 }
 
 // Holds tells whether data lie beyond what can be read, in the same buffer.

@@ -250,10 +250,13 @@ func (c *Conn) inputAck(s *Segment, now uint64, o *Outcome) bool {
 	switch {
 	case s.Ack.before(c.una): // late: its window is too
 		return true
-	case s.Ack == c.una:
-		c.duplicateAck(s)
-	default:
+	case s.Ack != c.una:
 		c.acknowledged(s, now, o)
+	case !c.sackOK:
+		c.duplicateAck(s)
+	}
+	if s.NumBlocks != 0 || c.sacked.n != 0 {
+		c.selective(s)
 	}
 	if c.wl1.before(s.Seq) || c.wl1 == s.Seq && !c.wl2.after(s.Ack) {
 		c.setWindow(s, now)
@@ -272,6 +275,9 @@ func (c *Conn) setWindow(s *Segment, now uint64) {
 	if shut { // it took nothing of what asked for room, and that the answers came late does not count
 		c.nxt = c.una
 		c.timing = false
+		if c.recovery {
+			c.endRecovery()
+		}
 		c.setRTO()
 	}
 	if shut || c.max == c.una {
@@ -292,6 +298,9 @@ func (c *Conn) acknowledged(s *Segment, now uint64, o *Outcome) {
 	c.una = s.Ack
 	if c.nxt.before(c.una) {
 		c.nxt = c.una
+	}
+	if c.sacked.n != 0 {
+		c.sacked.trim(c.una)
 	}
 	c.retries = 0
 	c.force = false

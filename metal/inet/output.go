@@ -20,6 +20,14 @@ func (c *Conn) Next(s *Segment, now uint64) bool {
 			return true
 		}
 	}
+	repairs := c.recovery && c.sackOK
+	if repairs && c.nextLost(s, now) {
+		return true
+	}
+	if c.sacked.n != 0 { // what is sent again from the first on leaves out what the peer has
+		c.nxt = c.sacked.gap(c.nxt, c.max).From
+	}
+	again := c.nxt.before(c.max)
 	c.restartIdle(now)
 	offset := c.inFlight()
 	n := uint32(0)
@@ -31,7 +39,7 @@ func (c *Conn) Next(s *Segment, now uint64) bool {
 	// It is not part of what is cut: not every device that cuts leaves it to the last piece.
 	fin := c.closing && n <= size && offset <= c.queued && offset+n == c.queued && c.state != FinWait2 && c.state != TimeWait
 	if n == 0 && !fin {
-		if c.nextBare(s, now) {
+		if repairs && c.nextUnsure(s, now) || c.nextBare(s, now) {
 			return true
 		}
 		c.watchWindow(offset, now)
@@ -56,6 +64,9 @@ func (c *Conn) Next(s *Segment, now uint64) bool {
 		s.Flags |= FIN
 		c.finSent = true
 		c.nxt++
+	}
+	if again {
+		c.countAgain(n, size)
 	}
 	c.force, c.probe = false, false
 	c.sent(now)
@@ -100,15 +111,19 @@ func (c *Conn) sendable(offset uint32) uint32 {
 	if left == 0 {
 		return 0
 	}
-	window := min(c.sndWnd, c.congestionWindow())
-	if window <= offset {
+	way := c.pipe()
+	window := c.congestionWindow()
+	if c.sndWnd <= offset || window <= way {
 		if c.force && offset == 0 {
 			return 1
 		}
 		return 0
 	}
 	size := c.segmentSize()
-	n := min(left, window-offset, max(size, c.Burst))
+	n := min(left, c.sndWnd-offset, window-way, max(size, c.Burst))
+	if c.sacked.n != 0 && c.nxt.before(c.max) { // again, up to what the peer has
+		n = min(n, c.sacked.gap(c.nxt, c.max).size())
+	}
 	if n >= size || c.force {
 		if n > size { // full ones first
 			n -= n % size
@@ -196,13 +211,18 @@ func (c *Conn) nextSYN(s *Segment, now uint64) {
 
 // nextAgain is the first segment that was not acknowledged.
 func (c *Conn) nextAgain(s *Segment, now uint64) {
-	n := min(c.queued, c.segmentSize(), c.sndWnd, uint32(c.max-c.una))
+	n := min(c.queued, c.segmentSize(), c.sndWnd, c.sacked.gap(c.una, c.max).size())
 	c.fill(s, now)
 	s.Seq = c.una
 	s.Len = n
 	if c.finSent && n == c.queued {
 		s.Flags |= FIN
 	}
+	if c.sackOK {
+		c.sentAgain = c.una + s.length()
+		c.rescueAt = c.sentAgain
+	}
+	c.countAgain(n, c.mss)
 	c.timing = false // an acknowledgement may be that of either
 	c.lastSent = now
 	c.arm(now)

@@ -19,8 +19,12 @@ const (
 // Range is a stretch of sequence numbers; To is the first beyond.
 type Range struct{ From, To Seq }
 
-// mostBlocks is how many selective acknowledgements are sent: as many as there is room for beside timestamps.
-const mostBlocks = 3
+const (
+	// mostBlocks is how many selective acknowledgements are sent: as many as there is room for beside timestamps.
+	mostBlocks = 3
+	// roomForBlocks is how many may arrive.
+	roomForBlocks = 4
+)
 
 // Segment is a TCP header, and how much data belongs to it.
 type Segment struct {
@@ -38,7 +42,7 @@ type Segment struct {
 	SACKOK       bool
 	HasTS        bool
 	TSVal, TSEcr uint32
-	Blocks       [mostBlocks]Range // to send only
+	Blocks       [roomForBlocks]Range
 	NumBlocks    int
 }
 
@@ -99,6 +103,11 @@ func (s *Segment) parseOptions(b []byte) {
 			s.HasScale, s.Scale = true, min(b[2], mostScale)
 		case kind == optionSACKOK && n == 2:
 			s.SACKOK = true
+		case kind == optionSACK && n%8 == 2 && n <= 2+8*roomForBlocks && s.Flags&SYN == 0:
+			s.NumBlocks = n / 8
+			for i := range s.NumBlocks {
+				s.Blocks[i] = Range{Seq(Be32(b[2+8*i:])), Seq(Be32(b[6+8*i:]))}
+			}
 		case kind == optionTS && n == 10:
 			s.HasTS, s.TSVal, s.TSEcr = true, Be32(b[2:]), Be32(b[6:])
 		}

@@ -72,6 +72,7 @@ func (c *Conn) retransmit(now uint64) bool {
 		c.cwnd = c.mss
 	}
 	c.endRecovery()
+	c.sacked.n = 0 // the peer may have thrown away what it had (RFC 2018, 8)
 	c.resend = false
 	c.nxt = c.una
 	c.force = true

@@ -25,7 +25,7 @@ type connection struct {
 	next                  uint32 // in its hash chain
 	later, earlier        uint32 // in its slot of the wheel
 	wheelTime             uint64
-	_                     [502]byte
+	_                     [126]byte
 }
 
 var connections table

@@ -37,7 +37,11 @@ func (s *socket) info(b []byte) {
 	word(8, i.RTO/1000)
 	word(16, mss)
 	word(20, uint64(i.OwnMSS))
-	word(24, (uint64(i.InFlight)+mss-1)/mss)
+	segments := func(at int, n uint32) { word(at, (uint64(n)+mss-1)/mss) }
+	segments(24, i.InFlight)
+	segments(28, i.SACKed)
+	segments(32, i.Lost)
+	segments(36, i.Again)
 	word(44, i.SinceSent/1_000_000)
 	word(52, i.SinceHeard/1_000_000)
 	word(56, i.SinceHeard/1_000_000)
@@ -50,4 +54,5 @@ func (s *socket) info(b []byte) {
 	}
 	word(80, max(uint64(i.Cwnd)/mss, 1))
 	word(84, uint64(i.OwnMSS))
+	word(100, uint64(i.EverAgain))
 }
