@@ -24,7 +24,9 @@ type wire struct {
 	air  [2][]packet // on the way to each
 	loss float64
 	sent int
-	long bool // some segments are long, and cut
+	long bool                         // some segments are long, and cut
+	lose func(i int, s *Segment) bool // loses more, if there is one
+	late int                          // how many retransmission time-outs there were
 }
 
 type packet struct {
@@ -86,7 +88,7 @@ func (w *wire) send(i int, s *Segment) {
 	b := make([]byte, s.HeaderLen(), s.HeaderLen()+int(s.Len))
 	s.Put(b, 0)
 	b = append(b, e.out[s.Offset:s.Offset+s.Len]...)
-	if w.r.Float64() < w.loss {
+	if w.r.Float64() < w.loss || w.lose != nil && w.lose(i, s) {
 		return
 	}
 	var p packet
@@ -138,6 +140,9 @@ func (w *wire) tick(to uint64) {
 	w.now = max(w.now+1, to)
 	for i, e := range w.ends {
 		if d := e.c.Deadline(); d != 0 && d <= w.now {
+			if due(e.c.retransmitAt, w.now) {
+				w.late++
+			}
 			if ev := e.c.Expire(w.now); ev != 0 {
 				w.t.Fatalf("end %d: %d at %d", i, ev, w.now)
 			}

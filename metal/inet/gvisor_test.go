@@ -36,6 +36,8 @@ type lab struct {
 	events  Events
 	read    int // of in
 	sent    int
+	late    int                   // how many retransmission time-outs there were
+	lose    func(s *Segment) bool // loses what we send, if there is one
 
 	listener tcpip.Endpoint
 	theirs   peer.End
@@ -100,6 +102,9 @@ func (l *lab) step() {
 		l.now = next
 	}
 	if d := l.c.Deadline(); d != 0 && d <= l.now {
+		if due(l.c.retransmitAt, l.now) {
+			l.late++
+		}
 		l.events |= l.c.Expire(l.now)
 	}
 	switch f, ok := l.Arrived(l.now); {
@@ -136,6 +141,9 @@ func (l *lab) put(s *Segment, data []byte) {
 	s.Put(b[IPv4Len:], 0)
 	b = append(b, data...)
 	PutBe16(b[IPv4Len+16:], Checksum(PseudoIPv4(ourAddr, theirAddr, ProtoTCP, n+len(data)), b[IPv4Len:]))
+	if l.lose != nil && l.lose(s) {
+		return
+	}
 	l.Carry(l.now, false, b)
 }
 

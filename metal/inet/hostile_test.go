@@ -66,6 +66,12 @@ func (h *hostage) segment() Segment {
 	}
 	s.TSVal = c.tsRecent + uint32(rapid.SampledFrom([]int32{0, 0, 0, 1, 1000, -1, 1 << 30}).Draw(t, "tsval"))
 	s.TSEcr = uint32(h.now/milli) - uint32(rapid.SampledFrom([]int32{0, 1, 1000, -1, 1 << 30}).Draw(t, "tsecr"))
+	s.NumBlocks = rapid.IntRange(0, roomForBlocks).Draw(t, "blocks")
+	for i := range s.NumBlocks {
+		r := &s.Blocks[i]
+		r.From = near(t, "from", c.una, c.una+Seq(c.mss), c.max-Seq(c.mss), c.max, c.una+Seq(rapid.Uint32Range(0, 70_000).Draw(t, "beyond")))
+		r.To = near(t, "to", r.From+Seq(c.mss), r.From+1, c.max, c.una)
+	}
 	s.HasScale, s.Scale = rapid.Bool().Draw(t, "scale"), uint8(rapid.IntRange(0, mostScale).Draw(t, "shift"))
 	return s
 }
@@ -73,10 +79,14 @@ func (h *hostage) segment() Segment {
 // input hands it a segment, with data stored before as the platform does.
 func (h *hostage) input() {
 	s := h.segment()
-	c := &h.c
 	if rapid.IntRange(0, 9).Draw(h.t, "shorten") == 0 {
 		s.Shorten(s.Len / 2)
 	}
+	h.take(s)
+}
+
+func (h *hostage) take(s Segment) {
+	c := &h.c
 	was := s
 	skip, distance, n := c.Place(&s)
 	if skip+n > s.Len || n != 0 && distance+n > mostWindow-h.unread {
@@ -135,16 +145,41 @@ func (h *hostage) invariant() {
 			h.t.Fatalf("holds %d to %d behind %d", r.From-c.rcvNxt, r.To-c.rcvNxt, c.window())
 		}
 	}
+	h.scoreboard()
 	// What is waited for must be waited for.
 	if c.synchronized() && c.max != c.una && c.retransmitAt == 0 {
 		h.t.Fatalf("sent until %d of %d and does not wait: state %d", c.max-c.una, c.queued, c.state)
 	}
 }
 
+// scoreboard: nothing is believed to have arrived that was not sent, and what is on the way is no more than what was sent, and sent again.
+func (h *hostage) scoreboard() {
+	c := &h.c
+	last := c.una
+	for i := range c.sacked.n {
+		r := c.sacked.ranges[i]
+		if !r.From.after(last) || !r.From.before(r.To) || r.To.after(c.max) {
+			h.t.Fatalf("has %d to %d behind %d, and %d were sent", r.From-c.una, r.To-c.una, last-c.una, c.max-c.una)
+		}
+		last = r.To
+	}
+	if sent := uint32(c.max - c.una); c.pipe() > 2*sent || !c.sackOK && c.sacked.n != 0 {
+		h.t.Fatalf("%d bytes are on the way of %d", c.pipe(), sent)
+	}
+	if c.recovery && c.sackOK && (c.nxt != c.max || c.repaired().after(c.max) || c.recover.after(c.max) || !c.recover.after(c.una)) {
+		h.t.Fatalf("recovers until %d, %d repaired, %d and %d sent", c.recover-c.una, c.repaired()-c.una, c.nxt-c.una, c.max-c.una)
+	}
+	var i Info
+	c.Info(h.now, &i)
+	if i.SACKed+i.Lost > i.InFlight || i.SACKed+i.Again > i.InFlight {
+		h.t.Fatalf("%+v", i)
+	}
+}
+
 // drain takes what is to be sent, and counts.
 func (h *hostage) drain() {
 	c := &h.c
-	most := 4 + h.queued/c.leastSegment()
+	most := 4 + h.queued/c.leastSegment() + 2*mostSacked // and one for each small gap
 	var s Segment
 	for n := uint32(0); c.Next(&s, h.now); n++ {
 		h.sent[s.Flags] = true
@@ -157,7 +192,16 @@ func (h *hostage) drain() {
 		if end := s.Seq + Seq(s.Len); s.Len > 1 && end.after(c.una+Seq(c.sndWnd)) {
 			h.t.Fatalf("sends %d bytes to %d, and the window is %d", s.Len, end-c.una, c.sndWnd)
 		}
-		if s.HeaderLen() > 60 || s.HeaderLen()+int(s.Len) > TCPLen+int(max(c.ownMSS, minMSS)) && s.Flags&SYN == 0 {
+		if n := c.sacked.has(s.Seq, s.Seq+Seq(s.Len)); n != 0 {
+			h.t.Fatalf("sends %d bytes to who has %d of them", s.Len, n)
+		}
+		size := s.Len
+		if s.Cut != 0 {
+			if size = s.Cut; size >= s.Len || s.Len > c.Burst || s.Flags&FIN != 0 {
+				h.t.Fatalf("is to be cut, with a burst of %d: %+v", c.Burst, s)
+			}
+		}
+		if s.HeaderLen() > 60 || s.HeaderLen()+int(size) > TCPLen+int(max(c.ownMSS, minMSS)) && s.Flags&SYN == 0 {
 			h.t.Fatalf("a segment of %d and %d bytes; MSS %d", s.HeaderLen(), s.Len, c.ownMSS)
 		}
 		h.invariant()
@@ -250,4 +294,60 @@ func TestHostile(t *testing.T) {
 			h.drain()
 		}
 	})
+}
+
+// TestHostileBlocks is the same for a connection that is used, and a peer that invents what it has: in acknowledgements that are right otherwise.
+func TestHostileBlocks(t *testing.T) {
+	recovered := 0
+	rapid.Check(t, func(t *rapid.T) {
+		h := &hostage{t: t, now: second, stored: map[Seq]bool{}, sent: map[uint8]bool{}}
+		c := &h.c
+		syn := Segment{Flags: SYN, Window: 65535, MSS: 1000, SACKOK: true, HasTS: rapid.Bool().Draw(t, "ts"), HasScale: true}
+		c.Accept(&syn, -Seq(rapid.Uint32Range(0, 50_000).Draw(t, "iss")), 1460, h.now)
+		h.base = c.rcvNxt
+		h.drain()
+		for range rapid.IntRange(0, 80).Draw(t, "steps") {
+			s := Segment{Seq: c.rcvNxt, Ack: max(c.una, c.iss+1), Flags: ACK, Window: 65535, HasTS: syn.HasTS, TSVal: c.tsRecent}
+			switch rapid.IntRange(0, 15).Draw(t, "step") {
+			case 0:
+				h.expire()
+			case 1:
+				h.user()
+			case 2:
+				s.Window = rapid.Uint16Range(0, 30_000).Draw(t, "window")
+			case 3, 4:
+				s.Ack += Seq(rapid.Uint32Range(0, uint32(c.max-c.una)).Draw(t, "acknowledge"))
+			case 5, 6:
+				if c.state == Closed {
+					break
+				}
+				n := c.Room()
+				c.Write(n)
+				h.queued += n
+				c.Burst = rapid.SampledFrom([]uint32{0, 0, 5000, 64_000}).Draw(t, "burst")
+			case 7:
+				h.now += 10 * milli
+			}
+			s.NumBlocks = rapid.IntRange(0, roomForBlocks).Draw(t, "blocks")
+			for i := range s.NumBlocks {
+				from := c.una + Seq(rapid.Uint32Range(0, uint32(c.max-c.una)+1).Draw(t, "from"))
+				s.Blocks[i] = Range{from, from + Seq(rapid.SampledFrom([]uint32{1, 1, 100, 1000, 1000, 3000, 1 << 16}).Draw(t, "size"))}
+			}
+			h.take(s)
+			if c.recovery {
+				recovered++
+			}
+			h.drain()
+		}
+		for n := 0; c.Deadline() != 0; n++ {
+			if n > 10_000 {
+				t.Fatalf("waits for ever: %+v", *c)
+			}
+			h.expire()
+			h.drain()
+		}
+	})
+	if recovered == 0 {
+		t.Error("no invented block began a recovery")
+	}
 }

@@ -111,7 +111,10 @@ func (c *Conn) sendable(offset uint32) uint32 {
 	if left == 0 {
 		return 0
 	}
-	way := c.pipe()
+	way := offset // is on the way
+	if c.sacked.n != 0 || c.recovery {
+		way = c.pipe()
+	}
 	window := c.congestionWindow()
 	if c.sndWnd <= offset || window <= way {
 		if c.force && offset == 0 {

@@ -45,7 +45,7 @@ func (c *Conn) beginRecovery() {
 
 // pipe is how much is on the way (RFC 6675, 4): not what the peer has, nor what was lost, and what was sent again as well.
 func (c *Conn) pipe() uint32 {
-	if c.sacked.n == 0 && !c.recovery || !c.sackOK {
+	if !c.sackOK {
 		return c.inFlight()
 	}
 	n := c.inFlight() - c.sacked.has(c.una, c.nxt)
@@ -92,7 +92,11 @@ func (c *Conn) nextUnsure(s *Segment, now uint64) bool {
 	if !c.una.after(c.rescueAt) || !from.before(c.recover) {
 		return false
 	}
-	if last := c.recover - Seq(c.segmentSize()); last.after(from) {
+	last := c.recover - Seq(c.segmentSize())
+	if c.finSent && c.recover == c.una+Seq(c.queued)+1 { // the end goes with it
+		last--
+	}
+	if last.after(from) {
 		from = last
 	}
 	if was := c.sentAgain; c.nextRepair(s, now, Range{from, c.recover}) {
