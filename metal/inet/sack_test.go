@@ -104,51 +104,62 @@ func TestLossesInWindow(t *testing.T) {
 	})
 }
 
-// TestPeerLosses is the same with gVisor at the other end.
+// peerLosses sends some data to gVisor, loses of a window of 40 segments what p says, and returns how many round trips it took until
+// all had arrived.
+func peerLosses(t *testing.T, seed int64, p *losses, edit func(*Segment)) (l *lab, trips uint64) {
+	t.Helper()
+	l = newLab(t, seed)
+	l.edit = edit
+	l.connect()
+	warm := pattern(200_000, 0)
+	for sent := 0; l.theirs.Got.Len() < len(warm) || l.c.queued != 0; { // until its window is open
+		sent += l.write(warm[sent:])
+		l.step()
+		l.theirs.Pull()
+	}
+	if l.c.sndWnd < 40*l.c.mss {
+		t.Fatalf("gVisor offers %d bytes", l.c.sndWnd)
+	}
+	l.theirs.Got.Reset()
+	p.base, p.size = l.c.una, l.c.mss
+	l.lose = p.lose
+	l.c.cwnd = 40 * l.c.mss
+	want := pattern(len(p.lost)*int(l.c.mss)+int(seed)*300, int(seed))
+	done, begin := 0, l.now
+	l.until("data", func() bool {
+		done += l.write(want[done:])
+		l.theirs.Pull()
+		return l.theirs.Got.Len() == len(want) && l.c.queued == 0
+	})
+	if !bytes.Equal(l.theirs.Got.Bytes(), want) {
+		t.Fatalf("seed %d: other bytes than were sent", seed)
+	}
+	return l, (l.now - begin) / (2 * milli)
+}
+
+// TestPeerLosses is the same with gVisor at the other end, and without selective acknowledgements, which takes a round trip for each loss.
 func TestPeerLosses(t *testing.T) {
-	lost, timestamps := 0, 0
+	draw := rapid.Custom(func(rt *rapid.T) *losses { return drawLosses(rt, 0, 1, 40, 18) })
+	lost, trips := 0, [2]uint64{}
 	for seed := range int64(60) {
-		r := rapid.Custom(func(rt *rapid.T) *losses { return drawLosses(rt, 0, 1, 40, 18) })
-		l := newLab(t, seed)
-		if seed%3 == 0 {
-			l.edit = func(s *Segment) { s.HasTS = false }
-		}
-		l.connect()
-		warm := pattern(200_000, 0)
-		for sent := 0; l.theirs.Got.Len() < len(warm) || l.c.queued != 0; { // until its window is open
-			sent += l.write(warm[sent:])
-			l.step()
-			l.theirs.Pull()
-		}
-		l.theirs.Got.Reset()
-		p := r.Example(int(seed))
-		p.base, p.size = l.c.una, l.c.mss
-		l.lose = p.lose
+		p := draw.Example(int(seed))
 		count := p.want()
-		size := len(p.lost)*int(l.c.mss) + int(seed)*300
-		if l.c.sndWnd < 40*l.c.mss {
-			t.Fatalf("gVisor offers %d bytes", l.c.sndWnd)
-		}
-		l.c.cwnd = 40 * l.c.mss
-		want := pattern(size, int(seed))
-		done := 0
-		l.until("data", func() bool {
-			done += l.write(want[done:])
-			l.theirs.Pull()
-			return l.theirs.Got.Len() == size && l.c.queued == 0
-		})
-		if !bytes.Equal(l.theirs.Got.Bytes(), want) {
-			t.Fatalf("seed %d: other bytes than were sent", seed)
-		}
+		lost += count
+		l, n := peerLosses(t, seed, p, func(s *Segment) { s.HasTS = s.HasTS && seed%3 != 0 })
 		if int(l.c.again) != count || p.n != count || l.late != 0 {
 			t.Errorf("seed %d: %d segments were lost, %d sent again after %d time-outs", seed, p.n, l.c.again, l.late)
 		}
-		lost += count
-		if l.c.tsOK {
-			timestamps++
+		if n > 12 {
+			t.Errorf("seed %d: %d round trips for %d losses", seed, n, count)
 		}
+		trips[0] += n
+		_, n = peerLosses(t, seed, draw.Example(int(seed)), func(s *Segment) { s.SACKOK = false })
+		trips[1] += n
 	}
-	t.Logf("%d segments lost, %d connections with timestamps", lost, timestamps)
+	t.Logf("%d segments lost in 60 windows: %d round trips, %d without selective acknowledgements", lost, trips[0], trips[1])
+	if trips[0] >= trips[1] {
+		t.Error("they gain nothing")
+	}
 }
 
 func withSACK(s *Segment) { s.SACKOK = true }

@@ -29,7 +29,7 @@ func longSegment(from, to ip, seq inet.Seq, data []byte, cut uint32) {
 }
 
 // payload is what a frame carries: the data of TCP, or of UDP.
-func payload(t *testing.T, f []byte) ([]byte, inet.Seq) {
+func payload(t testing.TB, f []byte) ([]byte, inet.Seq) {
 	t.Helper()
 	proto, l4 := f[inet.EthernetLen+9], f[frameHead:]
 	if inet.Be16(f[12:]) == inet.TypeIPv6 {

@@ -14,7 +14,8 @@ import (
 type lab struct {
 	*wire
 	*peer.Peer
-	at uint64 // what the peer's clock was advanced to
+	at   uint64                         // what the peer's clock was advanced to
+	lose func(seq inet.Seq, n int) bool // loses data of the container's, if there is one
 }
 
 func newLab(t *testing.T, seed int64) *lab {
@@ -76,6 +77,11 @@ func (l *lab) leave(f []byte) {
 			l.Carry(nanotime(), true, arpFrame(arpReply, peerMAC, peerIP, ownIP))
 		}
 		return
+	}
+	if l.lose != nil && f[inet.EthernetLen+9] == inet.ProtoTCP {
+		if data, seq := payload(l.t, f); len(data) != 0 && l.lose(seq, len(data)) {
+			return
+		}
 	}
 	if macOf(f) == peerMAC {
 		l.Carry(nanotime(), false, f[inet.EthernetLen:])
