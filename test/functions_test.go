@@ -16,18 +16,32 @@ import (
 // TestForeignFrames: what a container sends with another's source address or in a VLAN that it was not given. Hardware is told to drop
 // foreign addresses; the emulation lets them out. No tag reaches a neighbour and the card inserts none, but a tag that is in the frame
 // goes out. What happens is said here so that a change is noticed.
+//
+// Beside them an unchanged program sends a stream to a computer at the cable, of which segments are lost, and repairs several losses in one
+// round trip, because it is told what arrived (RFC 6675).
 func TestForeignFrames(t *testing.T) {
 	w, netdev := newWire(t)
 	var mu sync.Mutex
 	outside := map[string]bool{}
+	far := newLossy(t, w)
+	far.serve(t)
+	bulk := run("test/programs/bulk", "10.0.2.78:9", "4000000").on(1).place("10.0.2.17/24")
 	go w.receive(func(b []byte) {
+		far.deliver(b)
 		mu.Lock()
 		defer mu.Unlock()
 		if text := says(b); text != "" {
 			outside[fmt.Sprintf("%s from %x", text, b[6:12])] = true
 		}
 	})
-	o := boot(t, hardware{cpus: 2, memory: gib, netdev: netdev}, hostileNIC("listen"), hostileNIC("spoof"))
+	o := boot(t, hardware{cpus: 2, memory: gib, netdev: netdev}, hostileNIC("listen"), hostileNIC("spoof"), bulk)
+	t.Log(far)
+	if err := far.repaired(); err != nil {
+		t.Errorf("%v%s", err, o.said())
+	}
+	put := o.want("bulk", api.ReasonExit, 0).stdout
+	t.Log(put)
+	o.check(strings.HasSuffix(put, "equal: true\n"), "bulk printed %q", put)
 	listener := o.want("listen", api.ReasonExit, 0)
 	o.want("spoof", api.ReasonExit, 0)
 	var address string
