@@ -11,7 +11,7 @@ type Info struct {
 	InFlight                 uint32 // bytes that are not acknowledged, and of these:
 	SACKed, Lost             uint32 // what the peer has, what seems lost and is not sent again,
 	Again                    uint32 // what was sent again
-	EverAgain                uint32 // segments that were sent again since the beginning
+	EverAgain                uint32 // segments behind the handshake that were sent again since the beginning
 	Cwnd, SSThresh           uint32 // bytes
 }
 
