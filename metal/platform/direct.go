@@ -75,7 +75,7 @@ func (c *cpuState) loadAPIC(w *call.World, v *svm.VMCB) {
 }
 
 // saveAPIC takes the local APIC back. What the guest had pending is remembered in the world, and swallowed when the host gets it
-// after the next STI.
+// after the next STI, but for what may be the host's own.
 func (c *cpuState) saveAPIC(w *call.World) {
 	armed := rdmsr(x2apicTMICT)
 	w.LVTT = rdmsr(x2apicLVTT)
@@ -101,11 +101,14 @@ func (c *cpuState) saveAPIC(w *call.World) {
 	atomic.StoreUint32(&c.inWorld, worldNone)
 }
 
-// swallowed reports that vector v belongs to the guest that ran here last, and was remembered when it left.
+// swallowed reports that vector v belongs to the guest that ran here last, and was remembered when it left. The platform's own vectors
+// are never kept from it: one that another CPU sent since, or the timer armed since, is in the IRR only once together with the guest's.
+// Was that swallowed, a thread would wait in the queue of a CPU that sleeps, or a timer count as armed that fired. One too many does no
+// harm.
 func (c *cpuState) swallowed(v uint64) bool {
 	if c.swallow[v>>6]>>(v&63)&1 == 0 {
 		return false
 	}
 	c.swallow[v>>6] &^= 1 << (v & 63)
-	return true
+	return v != vecTimer && v != vecWake && v != vecShootdown
 }
