@@ -138,6 +138,7 @@ func pollCall(f *frame, n uint64) uint64 {
 	}
 	if r != errno(eINTR) || t.pending&^t.sigmask == 0 {
 		t.unmask()
+		takeWaiting(t)
 	}
 	if limit != 0 && until != 0 {
 		putTimeLeft(limit, unit, until)

@@ -1,5 +1,7 @@
 package main
 
+import "sync/atomic"
+
 // Signals as Linux delivers them (signal(7), arch/x86 rt_sigframe as read from Go's runtime/defs_linux_amd64.go): enough for nil
 // dereferences, asynchronous preemption, tracebacks and signal.Notify.
 
@@ -164,7 +166,9 @@ func sigreturn(f *frame) {
 	}
 	m.restore(f)
 	f.IP = ip
-	cpu().current.sigmask = load64(uc + ucSigmask)
+	// Without kernelLock: kill and signalProgram make a signal pending and then look at the mask, the caller looks for signals after this.
+	// So each must see what the other wrote before, for which a plain store may come too late.
+	atomic.StoreUint64(&cpu().current.sigmask, load64(uc+ucSigmask))
 	f.Trap = returnIRET
 	if fp != 0 {
 		f.Trap, f.Err = returnFPU, fp
@@ -221,8 +225,8 @@ func (m *mcontext) restore(f *frame) {
 
 // kill makes sig pending at t and sees to it that t notices.
 func kill(t *thread, sig uint64) {
-	t.pending |= 1 << (sig - 1)
-	if t.sigmask>>(sig-1)&1 != 0 {
+	atomic.OrUint64(&t.pending, 1<<(sig-1)) // before the look at the mask: see sigreturn
+	if atomic.LoadUint64(&t.sigmask)>>(sig-1)&1 != 0 {
 		return
 	}
 	if t.state == threadBlocked && t.wait != waitKick {

@@ -21,13 +21,13 @@ func signalProgram(sig uint64) uint64 {
 		return 0
 	}
 	kernelLock.lock()
-	t := signalTarget(sig)
-	switch {
-	case t == nil:
-		atomic.StoreUint64(&waitingSignals, waitingSignals|1<<(sig-1))
-	case h == 0:
-		stop(128 + sig) // not endProgram: the interrupted thread may be the companion's
-	default:
+	// It waits before anybody's mask is looked at: a thread that unblocks it by sigreturn, without the lock, looks for it afterwards.
+	atomic.StoreUint64(&waitingSignals, waitingSignals|1<<(sig-1))
+	if t := signalTarget(sig); t != nil {
+		atomic.StoreUint64(&waitingSignals, waitingSignals&^(1<<(sig-1)))
+		if h == 0 {
+			stop(128 + sig) // not endProgram: the interrupted thread may be the companion's
+		}
 		kill(t, sig)
 	}
 	leave()
@@ -38,7 +38,7 @@ func signalProgram(sig uint64) uint64 {
 func signalTarget(sig uint64) *thread {
 	for i := uint64(1); i < threadsMade; i++ {
 		t := threads[i]
-		if t != nil && t.state != threadFree && !t.daemon && t.program == programMain && t.sigmask>>(sig-1)&1 == 0 {
+		if t != nil && t.state != threadFree && !t.daemon && t.program == programMain && atomic.LoadUint64(&t.sigmask)>>(sig-1)&1 == 0 {
 			return t
 		}
 	}
