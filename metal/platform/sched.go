@@ -48,9 +48,22 @@ func placeFor(t *thread) *cpuState {
 		}
 	}
 	if best == nil {
+		if !host { // none of its CPUs is on line: it may run anywhere from now on, as on Linux. On a bare machine only runners are bound
+			t.mask = never
+		}
 		return &cpus[0]
 	}
 	return best
+}
+
+// onLine tells whether one of the CPUs of a mask is.
+func onLine(mask uint64) bool {
+	for i := range cpus[:ncpu] {
+		if mask>>i&1 != 0 && cpus[i].online != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *cpuState) takes(t *thread) bool {

@@ -483,7 +483,7 @@ func setAffinity(tid, n, p uint64) uint64 {
 		}
 		t = threads[tid]
 	}
-	if n < 8 || load64(p)&(1<<ncpu-1) == 0 {
+	if n < 8 || !onLine(load64(p)) {
 		return errno(eINVAL)
 	}
 	t.mask = load64(p)

@@ -33,7 +33,7 @@ func main() {
 func work() {
 	var woken [sleepers]atomic.Uint64
 	for i := range woken {
-		go sleep(&woken[i])
+		go sleep(&woken[i], i)
 	}
 	go func() {
 		for {
@@ -57,10 +57,14 @@ func work() {
 	}
 }
 
-// sleep has a thread of its own and counts how often it woke: a thread that sleeps on a processor that is taken must wake, too.
-func sleep(woken *atomic.Uint64) {
+// sleep has a thread of its own and counts how often it woke: a thread that sleeps on a processor that is taken must wake, too, and one
+// that is bound to that one and to no other.
+func sleep(woken *atomic.Uint64, n int) {
 	runtime.LockOSThread()
 	for {
+		if n < vcpus {
+			_ = metal.Pin(n) // fails while that processor is not there
+		}
 		ts := syscall.Timespec{Nsec: 200_000}
 		syscall.Nanosleep(&ts, nil)
 		woken.Add(1)
