@@ -25,7 +25,7 @@ import (
 
 // Set is all devices that containers can hold. Its methods are called with the kernel's lock held.
 type Set struct {
-	m         *core.Machine
+	m         machine
 	unit      iommu.Unit
 	card      *igbpf.PF
 	functions []*function

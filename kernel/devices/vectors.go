@@ -10,6 +10,13 @@ import (
 // Where interrupts of functions arrive. On a core that a vCPU has for itself the function raises the guest's own vector, which goes
 // straight into the guest; on a shared core it raises a vector of the nonkernel's, which is forwarded.
 
+// machine is what is needed of a core.Machine.
+type machine interface {
+	Place(v *container.VCPU) (core int, direct bool)
+	Forward(core int, vector uint8, v *container.VCPU, guest uint8) error
+	Interrupt(v *container.VCPU, vector uint8)
+}
+
 // entry is one MSI-X vector of a function.
 type entry struct {
 	v      *container.VCPU // whose it is; nil = never routed
@@ -107,7 +114,10 @@ func (s *Set) unplace(f *function, index int) {
 	e.placed = false
 }
 
-// retime moves the entries whose vCPUs moved. What arrives on the way waits in the function's table.
+// retime moves the entries whose vCPUs moved. What arrives on the way waits in the function's table. What was on its way already may be
+// lost: a core that gets it when the nonkernel no longer knows whose it was, and a guest that still has its core for itself, until it is
+// kicked, and gets it under the vector that was meant for the nonkernel. So each guest gets its vector once more: it looks for nothing then,
+// where it might have waited for ever.
 func (s *Set) retime(int) {
 	for _, f := range s.functions {
 		for i := range f.entry {
@@ -118,8 +128,12 @@ func (s *Set) retime(int) {
 			if at, direct := s.m.Place(e.v); e.placed && at == e.core && direct == e.direct {
 				continue
 			}
+			moved := e.placed
 			s.unplace(f, i)
 			s.place(f, i)
+			if moved {
+				s.m.Interrupt(e.v, e.guest)
+			}
 		}
 	}
 }
