@@ -102,9 +102,9 @@ func (c *cpuState) saveAPIC(w *call.World) {
 }
 
 // swallowed reports that vector v belongs to the guest that ran here last, and was remembered when it left. The platform's own vectors
-// are never kept from it: one that another CPU sent since, or the timer armed since, is in the IRR only once together with the guest's.
-// Was that swallowed, a thread would wait in the queue of a CPU that sleeps, or a timer count as armed that fired. One too many does no
-// harm.
+// are never kept from it: one that another CPU sent since, or the timer that was armed since, is in the IRR only once together with the
+// guest's. Was that swallowed, the timer would count as armed for ever, and who flushes translations would wait for this CPU, with
+// memLock and interrupts off. One too many does no harm.
 func (c *cpuState) swallowed(v uint64) bool {
 	if c.swallow[v>>6]>>(v&63)&1 == 0 {
 		return false

@@ -239,7 +239,7 @@ func reprotect(lo, hi uint64, prot uint32) {
 			continue
 		}
 		if *pde&ptePS != 0 && !splitHugePage(pde) {
-			return
+			break // what was changed already is flushed all the same
 		}
 		if pte := entryAt(a, 1, false); *pte&addrMask != 0 {
 			*pte = *pte&addrMask | bits
