@@ -41,10 +41,7 @@ func runDirect(c *cpuState, w *call.World, v *svm.VMCB) {
 func (c *cpuState) evacuate(w *call.World) {
 	c.direct = w
 	atomic.StoreUint32(&c.inWorld, worldDirect)
-	for t := c.queue.take(never); t != nil; t = c.queue.take(never) {
-		t.state = threadBlocked
-		ready(t)
-	}
+	c.drain()
 	c.moveSleepers(&cpus[0])
 }
 

@@ -45,6 +45,8 @@ func handleEvents() {
 			returnSlots(&cpus[i], asked, slots)
 		} else if core != abi.NoCore && cpus[i].parked {
 			unpark(&cpus[i])
+		} else if core == abi.NoCore && i != 0 && cpus[i].online != 0 {
+			forsake(&cpus[i])
 		}
 	}
 }
@@ -168,10 +170,7 @@ func park(c *cpuState) {
 	kernelLock.lock()
 	c.online = 0
 	c.parked = true
-	for t := c.queue.take(never); t != nil; t = c.queue.take(never) {
-		t.state = threadBlocked
-		ready(t)
-	}
+	c.drain()
 	for atomic.LoadUint32(&c.away) == 0 {
 		sendIPI(c.apicID, vecWake)
 		kernelLock.unlock()
@@ -183,6 +182,28 @@ func park(c *cpuState) {
 	}
 	c.moveSleepers(&cpus[0])
 	kernelLock.unlock()
+}
+
+// forsake takes c off line after it has lost its core without having been asked, wherever it was then. What waits on it goes elsewhere; a
+// thread that it ran stops until c has a core again. If it ran none, nobody misses it.
+func forsake(c *cpuState) {
+	kernelLock.lock()
+	c.online = 0
+	c.parked = true
+	if c.current == c.idle {
+		atomic.StoreUint32(&c.away, 1)
+	}
+	c.drain()
+	c.moveSleepers(&cpus[0])
+	kernelLock.unlock()
+}
+
+// drain hands the threads that wait for their turn on c, which is off line, to others.
+func (c *cpuState) drain() {
+	for t := c.queue.take(never); t != nil; t = c.queue.take(never) {
+		t.state = threadBlocked
+		ready(t)
+	}
 }
 
 func unpark(c *cpuState) {
