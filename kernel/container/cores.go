@@ -14,16 +14,18 @@ func (k *Kernel) assign(v *VCPU, core int, mask uint32) {
 	k.m.Retime(core)
 }
 
-// unassign takes slots away from the vCPUs of c; the timetable still names them.
-func (c *Container) unassign(core int, mask uint32) {
+// unassign takes slots away from the vCPUs of c; the timetable still names them. lost says that one that runs has none any more.
+func (c *Container) unassign(core int, mask uint32) (lost bool) {
 	for _, v := range c.VCPUs {
 		if v.core != core || v.slots&mask == 0 {
 			continue
 		}
 		if v.slots &^= mask; v.slots == 0 {
 			v.setCore(-1)
+			lost = lost || v.started.Load()
 		}
 	}
+	return lost
 }
 
 // heir is the vCPU of c that takes slots of core that come back: one that runs there, or did, or has no core; or nil.
@@ -102,13 +104,16 @@ func (k *Kernel) callGrantCore(c *Container, id, vcpu, core, slots uint64) abi.E
 	if v.core >= 0 && v.core != n {
 		return abi.EBUSY
 	}
-	c.unassign(n, mask)
+	lost := c.unassign(n, mask)
 	if to != c {
 		c.slotsLent[n] |= mask
 		to.slots[n] |= mask
 	}
 	k.assign(v, n, mask)
 	k.update(c)
+	if lost { // its platform must hear of it, who gave the core away may not know
+		k.raise(c, abi.EventGrant)
+	}
 	if to != c {
 		k.raise(to, abi.EventGrant)
 	}

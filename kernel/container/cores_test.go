@@ -126,9 +126,15 @@ func TestSlotsFindAVCPU(t *testing.T) {
 	if got := m.k.Timetable().Frame(2).Slots[0]; got != nil {
 		t.Errorf("slot 0 went to vCPU %d of %q", got.Index, got.Container.Name)
 	}
-	m.must(t, v, abi.CallGrantCore, uint64(a.ID), 0, 0, 0xffff) // all that vCPU 0 has
-	if v.Core() != -1 {
-		t.Fatal("vCPU 0 has a core")
+	e := m.k.eventPage(m.root)
+	e.Pending = 0
+	m.must(t, v, abi.CallGrantCore, uint64(a.ID), 0, 0, 0x7fff)
+	if e.Pending&abi.EventGrant != 0 {
+		t.Error("who gives slots away, and keeps some, need not be told")
+	}
+	m.must(t, v, abi.CallGrantCore, uint64(a.ID), 0, 0, 0x8000) // all that vCPU 0 has
+	if v.Core() != -1 || e.Core[0] != abi.NoCore || e.Pending&abi.EventGrant == 0 {
+		t.Fatalf("vCPU 0 is on core %d, and the event page says %d, %#x", v.Core(), e.Core[0], e.Pending)
 	}
 	m.must(t, v, abi.CallReclaimCore, uint64(a.ID), 0, 0xff, 0)
 	if v.Core() != 0 || v.slots != 0xff {
