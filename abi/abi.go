@@ -54,6 +54,10 @@ const (
 
 	AddressDHCP = "dhcp"
 
+	// StackEnv tells a platform that has an address to leave the network function to the program, if it is StackOwn.
+	StackEnv = "NOM_STACK"
+	StackOwn = "own"
+
 	// CompanionAddr is where a companion is linked: a second program in the same container, below the platform. The
 	// program beside it must end below this address.
 	CompanionAddr = 0x6000_0000

@@ -60,7 +60,7 @@ type Spec struct {
 	Memory  uint64   `json:"memory,omitempty"` // bytes; 0 = the machine decides
 	VCPUs   int      `json:"vcpus,omitempty"`  // 0 = the machine decides
 	Network bool     `json:"network,omitempty"`
-	Stack   string   `json:"stack,omitempty"`   // of the network: manifest.StackGVisor, or "" = the platform's own
+	Stack   string   `json:"stack,omitempty"`   // of the network, as in manifest.Network
 	Rate    *Rate    `json:"rate,omitempty"`    // of its network, in each direction; null = no limit
 	Restart string   `json:"restart,omitempty"` // no, on-failure[:N] or always; "" = no
 	Ports   []string `json:"ports,omitempty"`   // what is published, for people: the machine does nothing about it

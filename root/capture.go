@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 
-	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 	"nom.dev/nom/lib/container"
 )
@@ -110,8 +109,8 @@ func (m *manager) beginCapture(w *workload, end func()) (process, error) {
 	switch n := w.spec.Network; {
 	case n == nil:
 		return nil, failed(http.StatusConflict, "%s is in no network: \"nom run --network\" or -p puts it into one", w.spec.Name)
-	case n.Stack == manifest.StackGVisor:
-		return nil, failed(http.StatusConflict, "captures need the platform's TCP/IP, and %s has gVisor's (--stack gvisor), which drives the network function itself", w.spec.Name)
+	case n.Stack != "":
+		return nil, failed(http.StatusConflict, "captures need the platform's TCP/IP, and %s has another (--stack %s), which drives the network function itself", w.spec.Name, n.Stack)
 	case w.capture != nil:
 		return nil, &failure{http.StatusConflict, container.ErrCaptured}
 	}

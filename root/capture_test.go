@@ -14,12 +14,12 @@ import (
 // TestCapture: frames come until there are as many as were asked for, until somebody ends it, or nobody listens any more.
 func TestCapture(t *testing.T) {
 	r, ctx := newRig(t), t.Context()
-	for _, spec := range []api.Spec{{Name: "web", Network: true}, {Name: "native", Network: true}, {Name: "gvisor", Network: true, Stack: "gvisor"}, {Name: "alone"}} {
+	for _, spec := range []api.Spec{{Name: "web", Network: true}, {Name: "native", Network: true}, {Name: "gvisor", Network: true, Stack: "gvisor"}, {Name: "own", Network: true, Stack: "own"}, {Name: "alone"}} {
 		if _, err := r.begin(t, spec); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for name, why := range map[string]string{"native": "need the platform's TCP/IP", "gvisor": "--stack gvisor", "alone": "is in no network"} {
+	for name, why := range map[string]string{"native": "need the platform's TCP/IP", "gvisor": "--stack gvisor", "own": "--stack own", "alone": "is in no network"} {
 		if _, err := r.Capture(ctx, name, 60, 0); status(err) != http.StatusConflict || !strings.Contains(err.Error(), why) {
 			t.Errorf("%s: got %v, want that it %s", name, err, why)
 		}

@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"nom.dev/nom/abi"
-	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 )
 
@@ -49,7 +48,7 @@ func (w *workload) look(p process) {
 	if did, err := p.DeviceStatus(); err == nil && len(did) > 0 {
 		w.seen = traffic(did[0], p.Dropped())
 		w.blockedLast = did[0].BlockedLast
-		if w.stack == manifest.StackGVisor {
+		if w.stack != "" { // the platform's has no part in it
 			w.seen.Dropped = nil
 		}
 	}

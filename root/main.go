@@ -252,6 +252,9 @@ func environment(spec *manifest.Container) []string {
 		if n.DNS.IsValid() {
 			env = append(env, abi.DNSEnv+"="+n.DNS.String())
 		}
+		if n.Stack == manifest.StackOwn {
+			env = append(env, abi.StackEnv+"="+abi.StackOwn)
+		}
 	}
 	return append(env, spec.Env...)
 }

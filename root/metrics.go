@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"nom.dev/nom/abi"
-	"nom.dev/nom/abi/manifest"
 	"nom.dev/nom/api"
 )
 
@@ -71,7 +70,7 @@ func (m *manager) numbers() (apps []appNumbers, exits map[string]uint64) {
 	defer m.mu.Unlock()
 	exits = maps.Clone(m.exits)
 	for _, w := range m.workloads {
-		n := appNumbers{Container: m.describeLocked(w), cpu: w.cpu, drops: w.spec.Network != nil && w.stack != manifest.StackGVisor}
+		n := appNumbers{Container: m.describeLocked(w), cpu: w.cpu, drops: w.spec.Network != nil && w.stack == ""}
 		n.network.Add(&w.past)
 		if n.Stats == nil {
 			n.Stats = &api.Stats{}

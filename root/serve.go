@@ -229,8 +229,8 @@ func readSpec(header string) (*api.Spec, error) {
 	if err := check.Check(); err != nil {
 		return nil, err
 	}
-	if spec.Stack != "" && spec.Stack != manifest.StackGVisor {
-		return nil, fmt.Errorf("the network stack %q is not known: leave it away, or use %q", spec.Stack, manifest.StackGVisor)
+	if err := manifest.CheckStack(spec.Stack); err != nil {
+		return nil, err
 	}
 	if spec.Memory > abi.MaxMemory {
 		return nil, fmt.Errorf("%d bytes of memory, and %d is the most", spec.Memory, uint64(abi.MaxMemory))

@@ -102,6 +102,7 @@ func (b *background) lookInto(folder string) {
 		b.t.Error("the heap profile has not main.keep")
 	}
 	b.captures()
+	b.ownStack()
 	b.misuse()
 	b.want(nil, "kill", "busy")
 	if _, code := b.run("debug", "busy", "--goroutines"); code != 125 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"os/exec"
 	"strconv"
 	"strings"
 
@@ -80,6 +81,27 @@ func (b *background) traffic(url string, closed int) {
 	b.want(nil, "rm", "seen")
 }
 
+// ownStack has a program drive its network function itself, behind a published port; without --stack own it says what to do.
+func (b *background) ownStack() {
+	b.t.Helper()
+	port := freePort(b.t)
+	publish := fmt.Sprintf("127.0.0.1:%d:7/udp", port)
+	cmd := exec.CommandContext(b.ctx, b.nom, "run", "--rm", "--name", "taken", "-p", publish, "./apps/echo")
+	cmd.Dir, cmd.Env = tree, b.env()
+	if out, _ := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != 1 || !strings.Contains(string(out), "start the program with --stack own") {
+		b.t.Errorf("without --stack own: code %d, printed %q", cmd.ProcessState.ExitCode(), out)
+	}
+	b.want(nil, "run", "-d", "--name", "own", "--stack", "own", "-p", publish, "./apps/echo")
+	if err := ask(b.ctx, port, 20); err != nil {
+		b.t.Error(err)
+	}
+	b.want([]string{"on the native interface"}, "logs", "own")
+	if n := b.stats("own"); n.SentFrames < 20 || n.ReceivedFrames < 20 || n.Dropped != nil {
+		b.t.Errorf("nom stats: %+v", n)
+	}
+	b.want(nil, "kill", "own")
+}
+
 // misuse looks for what is told of containers that misuse their network functions. Of one that reaches for what is not its own, what the
 // IOMMU blocks is counted while it goes on and when it has ended.
 func (b *background) misuse() {
@@ -96,7 +118,7 @@ func (b *background) misuse() {
 	if n := b.metric(`nom_iommu_faults_total{app="plain"}`); n != 0 {
 		b.t.Errorf("of one that does not reach for anything %v were blocked", n)
 	}
-	b.want(nil, "run", "-d", "--name", "resets", "--network", "./test/programs/hostilenic", "--", "reset")
+	b.want(nil, "run", "-d", "--name", "resets", "--network", "--stack", "own", "./test/programs/hostilenic", "--", "reset")
 	b.await("network-off resets ", "events")
 	b.want(nil, "kill", "resets")
 }

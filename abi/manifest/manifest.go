@@ -79,11 +79,23 @@ type Network struct {
 	Address netip.Prefix `json:"address,omitzero"` // with the length of the network's prefix
 	Gateway netip.Addr   `json:"gateway,omitzero"`
 	DNS     netip.Addr   `json:"dns,omitzero"`    // a name server
-	Stack   string       `json:"stack,omitempty"` // StackGVisor, or "": the platform's own
+	Stack   string       `json:"stack,omitempty"` // StackGVisor, StackOwn, or "": the platform's
 }
 
-// StackGVisor is the Stack of a container whose sockets reach the network through the companion program uplink, with gVisor's TCP/IP.
-const StackGVisor = "gvisor"
+// Stacks beside the platform's.
+const (
+	StackGVisor = "gvisor"     // sockets reach the network through the companion program uplink, with gVisor's TCP/IP
+	StackOwn    = abi.StackOwn // the program drives the network function itself, with package lib/nic; its sockets reach the container only
+)
+
+// CheckStack reports a Stack that there is not.
+func CheckStack(stack string) error {
+	switch stack {
+	case "", StackGVisor, StackOwn:
+		return nil
+	}
+	return fmt.Errorf("the network stack %q is not known: leave it away for the platform's, or use %q or %q", stack, StackGVisor, StackOwn)
+}
 
 // Parse reads and checks a manifest.
 func Parse(b []byte) (*Manifest, error) {
@@ -162,8 +174,8 @@ func (c *Container) checkNetwork() error {
 	switch {
 	case n == nil:
 		return nil
-	case n.Stack != "" && n.Stack != StackGVisor:
-		return fmt.Errorf("the network stack %q is not known: leave it away, or use %q", n.Stack, StackGVisor)
+	case CheckStack(n.Stack) != nil:
+		return CheckStack(n.Stack)
 	case !c.NIC:
 		return fmt.Errorf("it is in a network and has no network function")
 	case n.DHCP && n.Stack != "":

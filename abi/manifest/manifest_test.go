@@ -123,7 +123,13 @@ func TestNetwork(t *testing.T) {
 	if m, err := Parse([]byte(strings.Replace(good, place, `"dhcp":true`, 1))); err != nil || !m.Containers[0].Network.DHCP {
 		t.Errorf("DHCP: %v", err)
 	}
+	for _, stack := range []string{StackGVisor, StackOwn} {
+		if _, err := Parse([]byte(strings.Replace(good, place, place+`,"stack":"`+stack+`"`, 1))); err != nil {
+			t.Errorf("stack %s: %v", stack, err)
+		}
+	}
 	for _, c := range []struct{ old, new, want string }{
+		{place, place + `,"stack":"other"`, `or use "gvisor" or "own"`},
 		{`"nic":true`, `"nic":false`, "no network function"},
 		{`192.0.2.7/24`, `192.0.2.7/31`, "prefix"},
 		{`"192.0.2.1"`, `"192.0.3.1"`, "gateway"},

@@ -2,11 +2,12 @@
 // the answer is built in the buffer that the card wrote the question to, and nothing stands between. Elsewhere, or with -socket,
 // it uses net.ListenUDP, so that the two can be compared with one program.
 //
-//	nom run -p 7:7/udp ./apps/echo -- -address 10.0.2.15/24
+//	nom run --stack own -p 7000:7/udp ./apps/echo
 //	go run ./apps/echo -listen 127.0.0.1:7000
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -17,6 +18,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"nom.dev/nom/abi"
 	"nom.dev/nom/lib/net/inplace"
 	"nom.dev/nom/lib/nic"
 	"nom.dev/nom/metal"
@@ -38,8 +40,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.listen, "listen", ":7", "`address:port` to listen on; the native interface uses only the port")
-	flag.StringVar(&o.address, "address", "10.0.2.15/24", "own IPv4 `address/prefix` on the native interface")
-	flag.StringVar(&o.gateway, "gateway", "", "`address` of the gateway on the native interface")
+	flag.StringVar(&o.address, "address", cmp.Or(os.Getenv(abi.AddressEnv), "10.0.2.15/24"), "own IPv4 `address/prefix` on the native interface")
+	flag.StringVar(&o.gateway, "gateway", os.Getenv(abi.GatewayEnv), "`address` of the gateway on the native interface")
 	flag.BoolVar(&o.socket, "socket", false, "use net.ListenUDP even where there is a network function")
 	flag.BoolVar(&o.tcp, "tcp", false, "answer on connections of TCP, through net")
 	flag.BoolVar(&o.poll, "poll", false, "never sleep: no interrupts")

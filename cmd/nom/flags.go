@@ -73,7 +73,7 @@ type containerFlags struct {
 	fs        *pflag.FlagSet
 }
 
-const stackUsage = "the network `stack` of the programs: gvisor for gVisor's, in a companion program; default: the platform's own"
+const stackUsage = "the network `stack` of the programs: gvisor for gVisor's, in a companion program; own for programs that drive their network function themselves (lib/nic); default: the platform's"
 
 func (c *containerFlags) add(fs *pflag.FlagSet) {
 	c.restart = "no"

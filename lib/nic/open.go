@@ -3,6 +3,7 @@ package nic
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"nom.dev/nom/abi"
 	"nom.dev/nom/hw/igb"
@@ -11,6 +12,9 @@ import (
 
 // ErrNoDevice says that the container has no such network function.
 var ErrNoDevice = errors.New("nic: the container has no such network function")
+
+// ErrTaken says that the platform beneath the program drives the network function for the program's sockets.
+var ErrTaken = errors.New("nic: the platform's TCP/IP drives the function for sockets: start the program with --stack own (nom run), or --nic (nom boot)")
 
 // Grants lists the network functions that belong to the container, none elsewhere.
 func Grants() []abi.DeviceGrant {
@@ -28,7 +32,8 @@ func Grants() []abi.DeviceGrant {
 }
 
 // Open drives the nth network function of the container. MAC and the longest frame come from the grant. The error is
-// metal.ErrNotRunning where there is no nom, ErrNoDevice where the container has no such function.
+// metal.ErrNotRunning where there is no nom, ErrNoDevice where the container has no such function, ErrTaken where the platform
+// drives it.
 func Open(n int, c Config) (*Function, error) {
 	if !metal.InContainer() {
 		return nil, metal.ErrNotRunning
@@ -36,6 +41,9 @@ func Open(n int, c Config) (*Function, error) {
 	grants := Grants()
 	if n < 0 || n >= len(grants) {
 		return nil, fmt.Errorf("opening network function %d of %d: %w", n, len(grants), ErrNoDevice)
+	}
+	if n == 0 && taken() {
+		return nil, fmt.Errorf("opening network function %d: %w", n, ErrTaken)
 	}
 	g := grants[n]
 	c.MAC = g.MAC
@@ -51,6 +59,11 @@ func Open(n int, c Config) (*Function, error) {
 	}
 	f.device, f.entries = uint64(g.Index), min(f.entries, int(g.Vectors))
 	return f, nil
+}
+
+// taken tells whether the platform drives the first function.
+func taken() bool {
+	return metal.BootPage().Companion == 0 && os.Getenv(abi.AddressEnv) != "" && os.Getenv(abi.StackEnv) != abi.StackOwn
 }
 
 // pages is memory that the device reaches at the address where the container has it. It is touched: the container owns a page,

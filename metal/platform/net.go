@@ -54,8 +54,8 @@ func initNet(b *abi.BootPage) {
 	if b.Companion != 0 || b.NumDevices == 0 {
 		return
 	}
-	text := environment(abi.AddressEnv + "=")
-	if len(text) == 0 {
+	text, stack := environment(abi.AddressEnv+"="), environment(abi.StackEnv+"=")
+	if len(text) == 0 || len(stack) != 0 && stringAt(addressOf(&stack[0]), uint64(len(stack))) == abi.StackOwn {
 		return
 	}
 	asks := stringAt(addressOf(&text[0]), uint64(len(text))) == abi.AddressDHCP
