@@ -14,6 +14,8 @@
 // that there is such a thing. A network stack of one's own
 // needs nothing else.
 //
+// Part and SendTCP transmit a packet of TCP of up to 64 KiB, over IPv4 or IPv6, which the device cuts into segments.
+//
 // # Buffers
 //
 // Each slot of the receive ring, each slot of the transmit ring and each place of the stack of spare buffers always holds exactly

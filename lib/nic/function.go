@@ -175,7 +175,7 @@ func (q *Queue) start() error {
 		q.tx[i] = descriptor{}
 	}
 	*q.done = 0
-	q.head, q.given, q.tail, q.sent, q.skip = 0, RingSize-1, 0, 0, false
+	q.head, q.given, q.tail, q.sent, q.skip, q.stale = 0, RingSize-1, 0, 0, false, false
 	rx, tx, head := q.memory.Addr+layoutRx, q.memory.Addr+layoutTx, q.memory.Addr+layoutHead
 	rxq, txq := igb.VFRxQueue(q.index), igb.VFTxQueue(q.index)
 	for _, w := range []struct{ register, value uint32 }{

@@ -58,15 +58,22 @@ const lengths = 1 | 1<<46
 
 func (o Offload) command() uint64 { return commands[o%numOffloads] }
 
-// postContexts puts the two contexts into the transmit ring. The device keeps them until the queue is reset.
+// What the contexts are for Offload. SendTCP leaves others behind in that of TCP: see Queue.stale.
+var (
+	offloadUDP = igb.Context{Index: contextUDP, MACLen: headerLen, IPLen: ipv4Len, IPv4: true}
+	offloadTCP = igb.Context{Index: contextTCP, MACLen: headerLen, IPLen: ipv4Len, IPv4: true, TCP: true}
+)
+
+// postContexts puts both contexts into the transmit ring. The device keeps them until the queue is reset.
 func (q *Queue) postContexts() {
-	for _, c := range [...]igb.Context{
-		{Index: contextUDP, MACLen: headerLen, IPLen: 20, IPv4: true},
-		{Index: contextTCP, MACLen: headerLen, IPLen: 20, IPv4: true, TCP: true},
-	} {
-		d := &q.tx[q.tail]
-		d.lo, d.hi = c.Encode()
-		q.tail++
-	}
+	q.putContext(offloadUDP)
+	q.putContext(offloadTCP)
 	q.reclaim()
+}
+
+// putContext fills the next transmit slot with a context.
+func (q *Queue) putContext(c igb.Context) {
+	d := &q.tx[q.tail]
+	d.lo, d.hi = c.Encode()
+	q.tail++
 }

@@ -214,6 +214,12 @@ func FuzzHostileDevice(f *testing.F) {
 				}
 			}
 			if n%7 == 0 {
+				p := packet{six: n%2 == 0, flags: 0x10, mss: 1000}
+				if parts, ok := put(r.q, p.head(nil, false), frame(9000, n), 1900, 2048); ok {
+					if err := r.q.SendTCP(parts, p.mss); err != nil {
+						t.Fatal(err)
+					}
+				}
 				r.q.Flush()
 			}
 		}

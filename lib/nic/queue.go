@@ -33,9 +33,10 @@ type Queue struct {
 	given    uint8  // what RDT was last written with
 	tail     uint8  // the transmit slot that comes next
 	sent     uint8  // what TDT was last written with
-	room     uint8  // transmit slots free for certain
+	room     uint8  // transmit slots free for certain; 0 when stale
 	skip     bool   // in the middle of a frame that did not fit a buffer
-	refused  bool   // Buffer had none since Run polled last
+	stale    bool   // the device's context of TCP is not that of Offload TCP: one comes before the next frame
+	wanted   int    // transmit slots that Buffer or Part did not have since Run polled last
 	length   uint32 // of the frame that Receive returned last
 	rxBuffer [RingSize]uint32
 	txBuffer [RingSize]uint32
@@ -57,6 +58,8 @@ type Queue struct {
 type Counters struct {
 	RxFrames, RxBytes uint64 // received and given to the caller
 	TxFrames, TxBytes uint64 // given to the device
+	TxCut             uint64 // of TxFrames: packets of TCP for the device to cut, see SendTCP
+	TxSegments        uint64 // what it makes of them
 	RxErrors          uint64 // the device said that the frame is broken
 	RxLong            uint64 // frames that did not fit a buffer
 	RxLength          uint64 // lengths that no frame can have
@@ -152,7 +155,7 @@ func (q *Queue) Reply(n int, o Offload) bool {
 func (q *Queue) Buffer() []byte {
 	if q.room == 0 && !q.reclaim() {
 		q.TxFull++
-		q.refused = true
+		q.wanted = max(q.wanted, 1)
 		return nil
 	}
 	return q.buffer(q.txBuffer[q.tail], q.size)
@@ -167,16 +170,26 @@ func (q *Queue) Send(n int, o Offload) bool {
 	return true
 }
 
-// Room says how many frames can be transmitted now. A caller that answers asks before it receives, and so leaves what it could not
+// Room says how many frames can be transmitted now: how many transmit slots are free. A caller that answers asks before it receives, and so leaves what it could not
 // answer in the receive ring.
 func (q *Queue) Room() int {
-	q.reclaim()
-	return int(q.room)
+	n := q.free()
+	if q.stale { // and a context
+		return int(max(n, 1) - 1)
+	}
+	q.room = n
+	return int(n)
 }
 
-// reclaim reads how far the device has transmitted. Whatever it wrote, the result is within the ring.
+// free is how many transmit slots the device has not to transmit from any more. Whatever it wrote, the result is within the ring.
+func (q *Queue) free() uint8 { return RingSize - 1 - (q.tail - uint8(atomic.LoadUint32(q.done))) }
+
+// reclaim makes room for frames.
 func (q *Queue) reclaim() bool {
-	q.room = RingSize - 1 - (q.tail - uint8(atomic.LoadUint32(q.done)))
+	q.room = q.free()
+	if q.stale {
+		q.renewTCP()
+	}
 	return q.room != 0
 }
 

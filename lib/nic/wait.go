@@ -220,7 +220,7 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 		if q.wait.state.Load() != awake {
 			q.wait.state.Store(awake)
 		}
-		q.refused = false
+		q.wanted = 0
 		n := poll()
 		q.Flush()
 		if n > 0 {
@@ -234,7 +234,7 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 		var err error
 		switch {
 		case idle < q.wait.setting.Spin:
-		case (q.refused || q.pending()) && q.Room() == 0:
+		case q.wanted > 0 && q.Room() < q.wanted, q.pending() && q.Room() == 0:
 			// Frames wait that cannot be answered, or sent, before the device has transmitted: nothing that an interrupt tells.
 			if stuck++; stuck%nudgeStuck == 0 {
 				q.nudge()
@@ -243,7 +243,7 @@ func (q *Queue) Run(ctx context.Context, poll func() int) error {
 				err = q.wait.function.Check()
 			}
 			time.Sleep(stuckFor)
-		case q.refused: // there is room by now
+		case q.wanted > 0: // there is room by now
 		case q.wait.vector != nil:
 			err = q.Wait()
 			idle = 0

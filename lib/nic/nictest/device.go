@@ -42,6 +42,7 @@ type Device struct {
 	eiac   uint32
 	eiam   uint32
 	frame  []byte // scratch: the frame being transmitted
+	cutOff []byte // scratch: a segment of it
 	stats  Stats
 }
 
@@ -52,6 +53,7 @@ type Stats struct {
 	RxLong     uint64 // dropped: longer than MaxFrame
 	RxOff      uint64 // dropped: link or queue off
 	TxFrames   uint64
+	TxCut      uint64 // packets that were cut into segments, which count as TxFrames
 	TxBad      uint64 // descriptors that make no frame
 	Faults     uint64 // accesses to memory that is not mapped
 	Reads      uint64 // of registers

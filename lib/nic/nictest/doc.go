@@ -1,5 +1,5 @@
 // Package nictest is a software model of the virtual function of an Intel 82576 Ethernet controller, for tests of drivers and
-// network stacks without a machine: registers, both descriptor rings, checksums, interrupts.
+// network stacks without a machine: registers, both descriptor rings, checksums, segmentation of TCP, interrupts.
 //
 // It follows the Intel 82576 GbE Controller Datasheet, revision 2.65, sections 7.1 to 7.3 and 8.26, and not QEMU's igb where that is
 // more forgiving: transmit contexts and pseudo-header sums are used and not guessed, transmission can be late, rings can be full. It

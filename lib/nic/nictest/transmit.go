@@ -8,6 +8,7 @@ const (
 	typeContext       = 2 << 20
 	typeData          = 3 << 20
 	cmdEOP            = 1 << 24
+	cmdIFCS           = 1 << 25
 	cmdRS             = 1 << 27
 	cmdDEXT           = 1 << 29
 	cmdTSE            = 1 << 31
@@ -18,8 +19,8 @@ const (
 
 // txContext is what a context descriptor said.
 type txContext struct {
-	mac, ip int
-	tcp     bool
+	mac, ip, l4, mss int
+	ipv4, tcp        bool
 }
 
 // Complete transmits up to n descriptors of queue 0 that wait because the device is Late; all of them when n is negative.
@@ -93,7 +94,10 @@ func (d *Device) report(q int, desc []byte, hi uint64) {
 func (d *Device) descriptor(q int, lo, hi uint64) {
 	st := &d.queues[q]
 	if hi&cmdDEXT != 0 && hi&typeMask == typeContext {
-		st.contexts[hi>>36&1] = txContext{mac: int(lo >> 9 & 0x7f), ip: int(lo & 0x1ff), tcp: hi&(1<<11) != 0}
+		st.contexts[hi>>36&1] = txContext{
+			mac: int(lo >> 9 & 0x7f), ip: int(lo & 0x1ff), l4: int(hi >> 40 & 0xff), mss: int(hi >> 48),
+			ipv4: hi&(1<<10) != 0, tcp: hi&(1<<11) != 0,
+		}
 		return
 	}
 	if !st.partial {
@@ -103,7 +107,7 @@ func (d *Device) descriptor(q int, lo, hi uint64) {
 		d.OnSendBuffer(lo)
 	}
 	b := d.dma(lo, int(hi&0xffff))
-	if hi&cmdDEXT == 0 || hi&typeMask != typeData || hi&cmdTSE != 0 || b == nil {
+	if hi&cmdDEXT == 0 || hi&typeMask != typeData || (hi^st.first)&cmdTSE != 0 || b == nil {
 		st.first = 0 // nothing is sent
 	}
 	d.frame = append(d.frame, b...)
@@ -111,18 +115,25 @@ func (d *Device) descriptor(q int, lo, hi uint64) {
 		return
 	}
 	st.partial = false
-	if st.first == 0 || len(d.frame) < shortest || len(d.frame) > longest || int(st.first>>46) != len(d.frame) {
+	switch c := st.contexts[st.first>>36&1]; {
+	case st.first&cmdTSE != 0 && d.cut(q, st.first, c):
+		d.stats.TxCut++
+	case st.first != 0 && st.first&cmdTSE == 0 && int(st.first>>46) == len(d.frame) && d.send(q, d.frame, st.first, c):
+	default:
 		d.stats.TxBad++
-		return
 	}
-	if !insertSums(d.frame, st.first, st.contexts[st.first>>36&1]) {
-		d.stats.TxBad++
-		return
+}
+
+// send lets a frame out, with the checksums that its descriptor asks for.
+func (d *Device) send(q int, frame []byte, hi uint64, c txContext) bool {
+	if len(frame) < shortest || len(frame) > longest || !insertSums(frame, hi, c) {
+		return false
 	}
 	d.stats.TxFrames++
 	if d.OnSend != nil {
-		d.OnSend(q, d.frame)
+		d.OnSend(q, frame)
 	}
+	return true
 }
 
 // insertSums computes the checksums that a descriptor asks for, as hardware does: over what the context says, from the sum that the
