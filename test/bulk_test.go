@@ -8,19 +8,30 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"nom.dev/nom/abi/manifest"
 )
 
 // TestCountedBulk counts the instructions of a whole machine for a mebibyte that an unchanged program sends to this computer over TCP,
-// and for one that it receives.
+// and for one that it receives; through gVisor's stack for one that it sends.
 func TestCountedBulk(t *testing.T) {
+	t.Run("platform", func(t *testing.T) {
+		countedBulk(t, "", map[byte]promise{'g': spec.bulkSend, 'p': spec.bulkReceive})
+	})
+	t.Run("gvisor", func(t *testing.T) {
+		countedBulk(t, manifest.StackGVisor, map[byte]promise{'g': spec.bulkSendGVisor})
+	})
+}
+
+func countedBulk(t *testing.T, stack string, bounds map[byte]promise) {
 	hw := hardware{cpus: 2, memory: gib, icount: true}
 	yes := true
 	g := run("test/programs/bulk").place("10.0.2.15/24")
-	g.Dedicated = &yes
+	g.Dedicated, g.Network.Stack = &yes, stack
 	port := freeTCPPort(t)
 	s := serve(t, hw, fmt.Sprintf("user,hostfwd=tcp:127.0.0.1:%d-10.0.2.15:9", port), counting, g)
 	c := s.bulk(port)
-	for what, bound := range map[byte]promise{'g': spec.bulkSend, 'p': spec.bulkReceive} {
+	for what, bound := range bounds {
 		if err := c.transfer(what, 5<<20+77, true); err != nil {
 			t.Fatalf("%c: %v\n%s", what, err, s.said())
 		}
@@ -43,6 +54,16 @@ type bulkClient struct {
 // bulk connects to it, as soon as it is there.
 func (s *serving) bulk(port int) *bulkClient {
 	s.t.Helper()
+	c, err := dialBulk(s.ctx, port)
+	if err != nil {
+		s.t.Fatalf("connecting: %v\n%s", err, s.said())
+	}
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// dialBulk connects to it at a port of this computer, as soon as it is there.
+func dialBulk(ctx context.Context, port int) (*bulkClient, error) {
 	b := make([]byte, 128<<10)
 	for i := range b {
 		b[i] = byte(i*7 + i>>8*3)
@@ -52,15 +73,14 @@ func (s *serving) bulk(port int) *bulkClient {
 		if err == nil {
 			c := &bulkClient{conn, b}
 			if err = c.transfer('g', 1, true); err == nil {
-				s.t.Cleanup(func() { conn.Close() })
-				context.AfterFunc(s.ctx, func() { conn.Close() })
-				return c
+				context.AfterFunc(ctx, func() { conn.Close() })
+				return c, nil
 			}
 			conn.Close()
 		}
 		select {
-		case <-s.ctx.Done():
-			s.t.Fatalf("connecting: %v\n%s", err, s.said())
+		case <-ctx.Done():
+			return nil, err
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -100,7 +100,8 @@ func (b *background) captures() {
 		}
 	}
 
-	b.want(nil, "run", "-d", "--name", "gvisor", "--network", "--stack", "gvisor", "./apps/web")
+	bulk := freeTCPPort(b.t)
+	b.want(nil, "run", "-d", "--name", "gvisor", "-p", fmt.Sprintf("127.0.0.1:%d:9", bulk), "--stack", "gvisor", "./test/programs/bulk")
 	none := filepath.Join(b.t.TempDir(), "none.pcap")
 	for _, name := range []string{"gvisor", "busy"} { // busy is in no network
 		if _, code := b.run("debug", name, "--tcpdump", none); code != 125 {
@@ -110,6 +111,7 @@ func (b *background) captures() {
 	if _, err := os.Stat(none); !errors.Is(err, os.ErrNotExist) {
 		b.t.Errorf("where nothing could be captured there is a file: %v", err)
 	}
+	b.longPackets("gvisor", bulk)
 	b.want(nil, "rm", "-f", "gvisor")
 	b.traffic(url, closed)
 }

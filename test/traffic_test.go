@@ -102,6 +102,29 @@ func (b *background) ownStack() {
 	b.want(nil, "kill", "own")
 }
 
+// longPackets has a server with gVisor's stack send much, and counts what it gives its network function to send: the card counts a packet
+// that it cuts into segments once. A mebibyte makes 719 segments.
+func (b *background) longPackets(name string, port int) {
+	b.t.Helper()
+	c, err := dialBulk(b.ctx, port)
+	if err != nil {
+		b.t.Errorf("connecting to %s: %v", name, err)
+		return
+	}
+	defer c.Close()
+	const mebibytes, most = 8, 200
+	before := b.stats(name)
+	if err := c.transfer('g', mebibytes<<20, true); err != nil {
+		b.t.Errorf("getting from %s: %v", name, err)
+	}
+	after := b.stats(name)
+	packets, bytes := (after.SentFrames-before.SentFrames)/mebibytes, after.SentBytes-before.SentBytes
+	b.t.Logf("%s gave its function %d packets for each MiB to send, and %d bytes in all", name, packets, bytes)
+	if bytes < mebibytes<<20 || packets > most {
+		b.t.Errorf("for %d MiB the function of %s sent %d bytes and %d packets a MiB, want at most %d", mebibytes, name, bytes, packets, most)
+	}
+}
+
 // misuse looks for what is told of containers that misuse their network functions. Of one that reaches for what is not its own, what the
 // IOMMU blocks is counted while it goes on and when it has ended.
 func (b *background) misuse() {

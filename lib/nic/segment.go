@@ -87,6 +87,16 @@ func (q *Queue) has(n int) bool {
 // mostRoom is what Room says at most for certain when the device has transmitted all.
 const mostRoom = RingSize - 2
 
+// RoomFor says whether Room is at least n; if it is not, Run, instead of sleeping until an interrupt, polls again soon.
+func (q *Queue) RoomFor(n int) bool {
+	if q.Room() >= n {
+		return true
+	}
+	q.TxFull++
+	q.wanted = max(q.wanted, min(n, mostRoom))
+	return false
+}
+
 // checkParts finds out how long a packet is.
 func (q *Queue) checkParts(lengths []int) (total int, err error) {
 	if n := len(lengths); n < 1 || n > MaxParts {

@@ -136,6 +136,7 @@ func FuzzInput(f *testing.F) {
 	f.Add(ipFrame(header.UDPProtocolNumber, 100, data(801)), uint32(0x43))
 	f.Add(ipFrame(header.ICMPv4ProtocolNumber, 0, append([]byte{3, 4, 0, 0, 0, 0, 0, 68}, syn(1)[14:]...)), uint32(0x43))
 	f.Add(arpFrame(2, peerMAC, ourMAC), uint32(3))
+	f.Add(segment{1, 5, 10, "time"}.frame(), uint32(0x73))
 	f.Fuzz(func(t *testing.T, frame []byte, status uint32) {
 		s := newStation(t, config())
 		s.HandleTCP(func(r *Request) {
@@ -158,6 +159,7 @@ func FuzzInput(f *testing.F) {
 				s.d.Deliver(addressed)
 			}
 			s.inplace.Poll(s.queue)
+			s.passAcks()
 			s.pump()
 			s.queue.Flush()
 		}

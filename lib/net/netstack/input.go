@@ -62,7 +62,10 @@ func (s *Stack) ipv4(frame []byte, status nic.Status) nic.Answer {
 	case isPlainIPv4(frame) && ip.TransportProtocol() == header.UDPProtocolNumber:
 		return s.datagram(frame)
 	default:
-		s.pass(header.IPv4ProtocolNumber, frame, s.config.Offload && status.IPv4OK() && status.TransportOK())
+		checked := s.config.Offload && status.IPv4OK() && status.TransportOK()
+		if !s.holdAck(frame, checked) {
+			s.pass(header.IPv4ProtocolNumber, frame, checked)
+		}
 	}
 	return nic.Answer{}
 }

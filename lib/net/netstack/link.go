@@ -21,7 +21,10 @@ type link struct {
 	dispatcher stack.NetworkDispatcher // guarded by mu
 }
 
-var _ stack.LinkEndpoint = (*link)(nil)
+var (
+	_ stack.LinkEndpoint = (*link)(nil)
+	_ stack.GSOEndpoint  = (*link)(nil)
+)
 
 func newLink(c *Config, out *ring) *link {
 	return &link{mac: tcpip.LinkAddress(c.MAC[:]), mtu: uint32(c.MTU), offload: c.Offload, out: out}
@@ -39,6 +42,17 @@ func (l *link) Capabilities() stack.LinkEndpointCapabilities {
 	}
 	return c
 }
+
+// SupportedGSO says that the device cuts long packets of TCP, as it does when it inserts checksums.
+func (l *link) SupportedGSO() stack.SupportedGSO {
+	if l.offload {
+		return stack.HostGSOSupported
+	}
+	return stack.GSONotSupported
+}
+
+// GSOMaxSize is what gVisor subtracts all headers from: no packet of IPv4 can be longer, nor one that nic.Queue.SendTCP takes.
+func (l *link) GSOMaxSize() uint32 { return 1 << 16 }
 
 // WritePackets puts packets into the ring to Serve. Those that do not fit are lost.
 func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {

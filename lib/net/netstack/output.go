@@ -6,6 +6,7 @@ import (
 
 	"gvisor.dev/gvisor/pkg/tcpip/checksum"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
+	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"nom.dev/nom/lib/net/inplace"
 	"nom.dev/nom/lib/nic"
@@ -24,14 +25,10 @@ func (s *Stack) pump() int {
 	if len(s.waiting) > 0 && (s.answered || s.asked != s.now) {
 		n = s.retry()
 	}
-	room := min(s.queue.Room(), len(s.batch))
-	if room == 0 {
-		if !s.out.empty() {
-			s.queue.Buffer() // there is none: the queue looks again soon
-		}
-		return n
+	taken, need := s.out.take(s.batch[:], s.queue.Room())
+	for taken == 0 && need > 0 && s.queue.RoomFor(need) { // the card has transmitted meanwhile; else the queue looks again soon
+		taken, need = s.out.take(s.batch[:], s.queue.Room())
 	}
-	taken := s.out.take(s.batch[:room])
 	for i, o := range s.batch[:taken] {
 		s.batch[i] = outgoing{}
 		if o.frame != nil {
@@ -44,10 +41,18 @@ func (s *Stack) pump() int {
 	return n + taken
 }
 
-// sendFrame copies a frame of gVisor into a buffer of the card.
+// sendFrame copies a frame of gVisor into a buffer of the card, or several.
 func (s *Stack) sendFrame(o outgoing) {
 	defer o.drop()
+	if o.cut() {
+		s.sendLong(o.frame)
+		return
+	}
 	b, n := s.queue.Buffer(), 0
+	if b == nil { // questions took the room
+		s.counters.Refused++
+		return
+	}
 	if o.frame.Size() > len(b) {
 		s.counters.TooLong++
 		return
@@ -56,6 +61,29 @@ func (s *Stack) sendFrame(o outgoing) {
 		n += copy(b[n:], part)
 	}
 	s.queue.Send(n, s.offload(b[:n]))
+}
+
+// sendLong copies a frame that the card is to cut.
+func (s *Stack) sendLong(frame *stack.PacketBuffer) {
+	lengths := s.parts[:0]
+	var b []byte // what is left of the last part
+	for _, from := range frame.AsSlices() {
+		for len(from) > 0 {
+			if len(b) == 0 {
+				if b = s.queue.Part(len(lengths)); b == nil || len(lengths) == cap(lengths) {
+					s.counters.Refused++
+					return
+				}
+				lengths = append(lengths, 0)
+			}
+			n := copy(b, from)
+			b, from = b[n:], from[n:]
+			lengths[len(lengths)-1] += n
+		}
+	}
+	if s.queue.SendTCP(lengths, int(frame.GSOOptions.MSS)) != nil {
+		s.counters.Refused++ // gVisor sends no flags with data but ACK and PSH, so this is want of room: TCP sends it again
+	}
 }
 
 // Places in a frame with an IPv4 header of 20 bytes.

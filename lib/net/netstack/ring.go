@@ -41,9 +41,23 @@ func (o outgoing) drop() {
 	}
 }
 
+// cut says that a frame is to be sent as several segments.
+func (o outgoing) cut() bool {
+	return o.frame != nil && o.frame.GSOOptions.Type == stack.GSOTCPv4 && o.frame.Data().Size() > int(o.frame.GSOOptions.MSS)
+}
+
+// slots is how many of the card's transmit slots a packet takes, with buffers of a length.
+func (o outgoing) slots(buffer int) int {
+	if !o.cut() {
+		return 1
+	}
+	return 1 + (o.frame.Size()+buffer-1)/buffer // see nic.Queue.SendTCP
+}
+
 // ring is between all goroutines that send and the one that owns the queue.
 type ring struct {
-	kick func() // tells that goroutine
+	kick   func() // tells that goroutine
+	buffer int    // length of the card's
 
 	mu     sync.Mutex
 	slots  [ringSize]outgoing // guarded by mu, as all below
@@ -97,24 +111,22 @@ func (r *ring) push(o outgoing) {
 	r.length++
 }
 
-// take moves as many as there are, and as fit, out of the ring, and says how many that were.
-func (r *ring) take(into []outgoing) int {
+// take moves as many as there are, and as fit, and for which there is room in the card's ring, out of this one, and says how many that were.
+// If the room ended it, need is how much the next one takes.
+func (r *ring) take(into []outgoing, room int) (n, need int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := min(len(into), r.length)
-	for i := range n {
-		into[i], r.slots[r.first] = r.slots[r.first], outgoing{}
+	for ; n < len(into) && r.length > 0; n++ {
+		slots := r.slots[r.first].slots(r.buffer)
+		if slots > room {
+			return n, slots
+		}
+		room -= slots
+		into[n], r.slots[r.first] = r.slots[r.first], outgoing{}
 		r.first = (r.first + 1) % ringSize
+		r.length--
 	}
-	r.length -= n
-	return n
-}
-
-// empty says whether nothing waits.
-func (r *ring) empty() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.length == 0
+	return n, 0
 }
 
 // close drops what waits and refuses what comes.

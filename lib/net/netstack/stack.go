@@ -43,20 +43,24 @@ type Stack struct {
 	// What follows belongs to the goroutine of Serve.
 	now      uint32 // seconds
 	batch    [batch]outgoing
-	waiting  []outgoing // datagrams whose neighbour is being asked for
-	asked    uint32     // the second in which they were tried last
-	answered bool       // an answer of ARP has come since
-	passed   int        // packets given to gVisor since the last batch
+	parts    [nic.MaxParts]int // lengths of those of a packet that the card cuts
+	waiting  []outgoing        // datagrams whose neighbour is being asked for
+	asked    uint32            // the second in which they were tried last
+	answered bool              // an answer of ARP has come since
+	acks     acks
+	passed   int // packets given to gVisor since the last batch
 	counters Counters
 }
 
 // Counters count what became of packets. They belong to the goroutine of Serve.
 type Counters struct {
 	Passed      uint64 // packets given to gVisor
+	Acks        uint64 // acknowledgements not given to it, because a later one came in the same batch
 	Datagrams   uint64 // given to HandleUDP
 	Unreachable uint64 // of them: refused, answered with an ICMP error
 	NotMine     uint64 // dropped: of a protocol or for an address that is not this station's
 	TooLong     uint64 // not sent: does not fit a buffer
+	Refused     uint64 // frames of gVisor not sent: no room
 	Undelivered uint64 // datagrams not sent: the neighbour did not answer, or no way to it
 }
 
@@ -66,7 +70,7 @@ func New(q *nic.Queue, c Config) (*Stack, error) {
 		return nil, err
 	}
 	s := &Stack{config: c, queue: q}
-	s.out.kick = q.Kick
+	s.out.kick, s.out.buffer = q.Kick, cap(q.Buffer())
 	var err error
 	if s.inplace, err = inplace.New(c.inplace(s)); err != nil {
 		return nil, err
@@ -150,6 +154,7 @@ func (s *Stack) Serve(ctx context.Context) error {
 			s.inplace.Tick(s.now)
 		}
 		n := s.inplace.Poll(s.queue)
+		s.passAcks()
 		if s.passed > 0 {
 			// gVisor's goroutines have something to do; what they answer belongs into this batch.
 			s.passed = 0

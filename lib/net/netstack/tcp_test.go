@@ -132,6 +132,47 @@ func TestDial(t *testing.T) {
 	}
 }
 
+// TestLongPackets: what is sent in bulk leaves in packets that the device cuts; without a device that inserts checksums, none is.
+func TestLongPackets(t *testing.T) {
+	for _, offload := range []bool{true, false} {
+		t.Run(fmt.Sprint("offload=", offload), func(t *testing.T) { testLongPackets(t, offload) })
+	}
+}
+
+func testLongPackets(t *testing.T, offload bool) {
+	c := config()
+	c.Offload = offload
+	s := newStation(t, c)
+	p := wire(t, s, 0)
+	s.HandleTCP(echo(t))
+	s.serve(t)
+	const mebibytes, connections = 16, 4
+	errs := make(chan error, connections)
+	for range connections {
+		go func() {
+			conn, err := gonet.DialContextTCP(t.Context(), p.Stack, full(at(ourAddr, 80)), ipv4.ProtocolNumber)
+			if err == nil {
+				err = converse(conn, data(mebibytes<<20/connections))
+			}
+			errs <- err
+		}()
+	}
+	for range connections {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	s.halt(t)
+	n, d := s.queue.Counters, s.d.Stats()
+	t.Logf("%d packets to the driver, of which %d were cut into %d segments; %d frames left", n.TxFrames, n.TxCut, n.TxSegments, d.TxFrames)
+	if d.TxCut != n.TxCut || d.TxFrames != n.TxFrames-n.TxCut+n.TxSegments || d.TxBad != 0 || n.TxLength != 0 || s.counters.Refused != 0 {
+		t.Errorf("%+v, %+v, %+v", n, d, s.counters)
+	}
+	if few := n.TxFrames*3 < d.TxFrames*2; few != offload || d.TxFrames < mebibytes<<20/1460 {
+		t.Errorf("%d packets for %d MiB", n.TxFrames, mebibytes)
+	}
+}
+
 // TestLoss: 10 MB through a wire that loses frames, in both directions at once.
 func TestLoss(t *testing.T) {
 	s := newStation(t, config())

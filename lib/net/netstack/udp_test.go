@@ -159,7 +159,12 @@ func TestSendUDP(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for until := time.Now().Add(limit); !s.out.empty() && time.Now().Before(until); time.Sleep(time.Millisecond) {
+	waits := func() bool {
+		s.out.mu.Lock()
+		defer s.out.mu.Unlock()
+		return s.out.length != 0
+	}
+	for until := time.Now().Add(limit); waits() && time.Now().Before(until); time.Sleep(time.Millisecond) {
 	}
 	s.halt(t)
 	// Those for the peer may have waited for its answer too, and then have been sent.
