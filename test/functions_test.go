@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
+
 	"nom.dev/nom/api"
 )
 
@@ -19,6 +21,8 @@ import (
 //
 // Beside them an unchanged program sends a stream to a computer at the cable, of which segments are lost, and repairs several losses in one
 // round trip, because it is told what arrived (RFC 6675).
+//
+// A third program has long packets of TCP cut by the card: what leaves is looked at, too.
 func TestForeignFrames(t *testing.T) {
 	w, netdev := newWire(t)
 	var mu sync.Mutex
@@ -26,15 +30,20 @@ func TestForeignFrames(t *testing.T) {
 	far := newLossy(t, w)
 	far.serve(t)
 	bulk := run("test/programs/bulk", "10.0.2.78:9", "4000000").on(1).place("10.0.2.17/24")
+	cut := &cutPackets{seen: map[tcpip.NetworkProtocolNumber]map[uint32]int{}}
 	go w.receive(func(b []byte) {
 		far.deliver(b)
+		cut.note(b)
 		mu.Lock()
 		defer mu.Unlock()
 		if text := says(b); text != "" {
 			outside[fmt.Sprintf("%s from %x", text, b[6:12])] = true
 		}
 	})
-	o := boot(t, hardware{cpus: 2, memory: gib, netdev: netdev}, hostileNIC("listen"), hostileNIC("spoof"), bulk)
+	segments := run("test/programs/segments").on(1)
+	segments.NIC, segments.Memory = true, 64*mib
+	o := boot(t, hardware{cpus: 2, memory: gib, netdev: netdev}, hostileNIC("listen"), hostileNIC("spoof"), bulk, segments)
+	cut.check(o)
 	t.Log(far)
 	if err := far.repaired(); err != nil {
 		t.Errorf("%v%s", err, o.said())
