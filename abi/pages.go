@@ -90,7 +90,7 @@ type DeviceGrant struct {
 	Index    uint32 // what hypercalls name it by
 	BAR      Range  // its registers: guest-physical, mapped at DirectMap like memory, but not cached
 	Vectors  uint32 // how many interrupts it can raise, entries 0 to Vectors-1 of CallRoute
-	MaxFrame uint32 // bytes of the longest Ethernet frame that it receives, without check sequence; 0 = 1514
+	MaxFrame uint32 // bytes of the longest Ethernet frame that it receives unless it asks for more, without check sequence; 0 = 1514
 	MAC      [6]byte
 	_        [2]byte
 	_        [3]uint64

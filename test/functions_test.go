@@ -22,7 +22,8 @@ import (
 // Beside them an unchanged program sends a stream to a computer at the cable, of which segments are lost, and repairs several losses in one
 // round trip, because it is told what arrived (RFC 6675).
 //
-// A third program has long packets of TCP cut by the card: what leaves is looked at, too.
+// A third program has long packets of TCP cut by the card: what leaves is looked at, too. Two more send each other frames of 9014 bytes,
+// which they have asked to be let in.
 func TestForeignFrames(t *testing.T) {
 	w, netdev := newWire(t)
 	var mu sync.Mutex
@@ -40,10 +41,18 @@ func TestForeignFrames(t *testing.T) {
 			outside[fmt.Sprintf("%s from %x", text, b[6:12])] = true
 		}
 	})
-	segments := run("test/programs/segments").on(1)
-	segments.NIC, segments.Memory = true, 64*mib
-	o := boot(t, hardware{cpus: 2, memory: gib, netdev: netdev}, hostileNIC("listen"), hostileNIC("spoof"), bulk, segments)
+	native := func(program, name string) *guest {
+		g := run(program).named(name).on(1)
+		g.NIC, g.Memory = true, 64*mib
+		return g
+	}
+	o := boot(t, hardware{cpus: 2, memory: gib, netdev: netdev}, hostileNIC("listen"), hostileNIC("spoof"), bulk,
+		native("test/programs/segments", "segments"), native("test/programs/jumbo", "jumbo-0"), native("test/programs/jumbo", "jumbo-1"))
 	cut.check(o)
+	for _, name := range []string{"jumbo-0", "jumbo-1"} {
+		e, want := o.want(name, api.ReasonExit, 0), "got a frame of 9014 bytes, and so did the other\n"
+		o.check(e.stdout == want, "%s printed %q, want %q", name, e.stdout, want)
+	}
 	t.Log(far)
 	if err := far.repaired(); err != nil {
 		t.Errorf("%v%s", err, o.said())

@@ -273,6 +273,7 @@ const (
 
 	MailboxWords = 16
 	VF_RESET     = 1 // the reply to it has the address in the two words after the first
+	VF_SET_LPE   = 5 // the word after the first is the longest frame that the function is to receive, with FCS and a tag
 	VT_ACK       = 1 << 31
 	VT_NACK      = 1 << 30
 	VT_CTS       = 1 << 29 // the function may ask

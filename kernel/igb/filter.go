@@ -98,6 +98,16 @@ func (p *PF) program(n int) {
 	p.write(igb.RAH(pool+1), 0)
 	p.write(igb.RAL(pool+1), low)
 	p.write(igb.RAH(pool+1), high|igb.RAH_AV|igb.RAH_POOL0<<pool)
+	p.write(igb.VMOLR(pool), f.vmolr())
+	if f.VLAN == 0 {
+		p.write(igb.VMVIR(pool), igb.VMVIR_NEVER)
+		return
+	}
+	p.write(igb.VMVIR(pool), igb.VMVIR_DEFAULT|uint32(f.VLAN))
+}
+
+// vmolr is what VMOLR says of the filter.
+func (f *Filter) vmolr() uint32 {
 	v := uint32(f.MaxFrame+fcsLen) | igb.VMOLR_BAM | igb.VMOLR_STRCRC
 	if f.VLAN != 0 {
 		v += tagLen
@@ -112,12 +122,9 @@ func (p *PF) program(n int) {
 		v |= igb.VMOLR_RSSE
 	}
 	if f.VLAN == 0 {
-		p.write(igb.VMOLR(pool), v|igb.VMOLR_AUPE)
-		p.write(igb.VMVIR(pool), igb.VMVIR_NEVER)
-		return
+		return v | igb.VMOLR_AUPE
 	}
-	p.write(igb.VMOLR(pool), v|igb.VMOLR_STRVLAN)
-	p.write(igb.VMVIR(pool), igb.VMVIR_DEFAULT|uint32(f.VLAN))
+	return v | igb.VMOLR_STRVLAN
 }
 
 // switchControl is what the controller's inner switch does: it drops frames with a foreign source address or VLAN, on hardware.

@@ -530,6 +530,39 @@ func TestMailbox(t *testing.T) {
 	if p.Poll(); m.regs[igb.MBVFICR] != 0 {
 		t.Errorf("an acknowledgement stays: %#x", m.regs[igb.MBVFICR])
 	}
+	// Long frames are let in to who asks, up to what is possible; who asks for more, or for nonsense, keeps what it had. The next holder begins
+	// anew.
+	m.vfWrite(1, igb.VFRxQueue(0)+igb.RXDCTL, igb.QueueEnable)
+	length := func(n int) uint32 { return m.receive(frame{p.DefaultFilter(1).MAC, 0, n}) }
+	for _, c := range []struct {
+		size     uint32
+		ok       bool
+		in, less int
+	}{
+		{JumboFrame + 8, true, JumboFrame, JumboFrame + 1}, {JumboFrame + 9, false, JumboFrame, JumboFrame + 1}, {1<<32 - 1, false, JumboFrame, JumboFrame + 1},
+		{0, false, JumboFrame, JumboFrame + 1}, {3008, true, 3000, 3001}, {67, false, 3000, 3001}, {StandardFrame + 8, true, StandardFrame, StandardFrame + 1},
+		{4008, true, 4000, 4001},
+	} {
+		m.vfWrite(1, igb.VMBMEM0+4, c.size)
+		ask(igb.VF_SET_LPE)
+		p.Poll()
+		want := uint32(igb.VF_SET_LPE | igb.VT_NACK | igb.VT_CTS)
+		if c.ok {
+			want = igb.VF_SET_LPE | igb.VT_ACK | igb.VT_CTS
+		}
+		if got := m.regs[igb.VMBMEM(1, 0)]; got != want || length(c.in) != 2 || length(c.less) != 0 || p.Filter(1).MaxFrame != c.in {
+			t.Errorf("%d: reply %#x, want %#x; frames of %d: %v, of %d: %v, %+v", c.size, got, want, c.in, length(c.in), c.less, length(c.less), p.Filter(1))
+		}
+		m.vfWrite(1, igb.V2PMAILBOX, igb.V2P_ACK)
+		p.Poll()
+	}
+	do(t, p.Close(1))
+	do(t, p.Clean(1))
+	if p.Filter(1) != p.DefaultFilter(1) {
+		t.Errorf("after its holder: %+v", p.Filter(1))
+	}
+	do(t, p.Open(1))
+	m.vfMailbox(1)
 	// Who holds the mailbox gets no answer until it lets go, and nobody waits for it.
 	ask(igb.VF_RESET)
 	m.vfWrite(1, igb.V2PMAILBOX, igb.V2P_VFU)

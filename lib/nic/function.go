@@ -25,9 +25,11 @@ const (
 type Config struct {
 	MAC      [6]byte // the function's address, which it does not know itself
 	Queues   int     // 1 or 2; 0 is 1
-	MaxFrame int     // bytes without check sequence; 0 is DefaultMaxFrame
+	MaxFrame int     // bytes without check sequence: an MTU and 14; 0 is DefaultMaxFrame. Longer ones are asked for: see ErrRefused
 	Spare    int     // frames of each queue that can be kept at a time: see Queue.Keep
 	Setting  Setting // zero is Latency
+
+	granted int // longest frame that is let in without a question
 }
 
 // Function is a virtual function.
@@ -96,6 +98,12 @@ func New(regs Registers, alloc func(bytes int) (Memory, error), c Config) (*Func
 	}
 	if err := f.Restart(); err != nil {
 		return nil, err
+	}
+	if c.MaxFrame > max(c.granted, DefaultMaxFrame) {
+		if err := f.lengthen(c.MaxFrame); err != nil {
+			f.Stop()
+			return nil, fmt.Errorf("nic: frames of %d bytes: %w", c.MaxFrame, err)
+		}
 	}
 	return f, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"nom.dev/nom/hw/igb"
 	"nom.dev/nom/lib/nic"
@@ -30,7 +31,7 @@ type rig struct {
 func newRig(t fataler, c nic.Config) *rig {
 	t.Helper()
 	r := &rig{d: nictest.New()}
-	r.d.MaxFrame = c.MaxFrame
+	r.d.Longest = c.MaxFrame
 	r.d.OnSend = func(_ int, f []byte) { r.sent = append(r.sent, bytes.Clone(f)) }
 	f, err := nic.New(r.d, r.d.Alloc, c)
 	if err != nil {
@@ -297,6 +298,7 @@ func TestLong(t *testing.T) {
 	}
 }
 
+// TestJumbo: long frames, which the driver asks for.
 func TestJumbo(t *testing.T) {
 	for _, size := range []int{4000, 9014, nic.LargestFrame} {
 		r := newRig(t, nic.Config{MaxFrame: size})
@@ -313,6 +315,38 @@ func TestJumbo(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestJumboRefused: who may not have long frames gets to know, and a driver whose question nobody answers ends.
+func TestJumboRefused(t *testing.T) {
+	for _, c := range []struct {
+		longest, frame int
+		ok             bool
+	}{{0, 9014, true}, {0, 9015, false}, {0, nic.LargestFrame, false}, {1600, 1515, true}, {1600, 1601, false}, {100, 1514, true}, {100, 60, true}} {
+		d := nictest.New()
+		d.Longest = c.longest
+		f, err := nic.New(d, d.Alloc, nic.Config{MaxFrame: c.frame})
+		if c.ok != (err == nil) || !c.ok && !errors.Is(err, nic.ErrRefused) {
+			t.Errorf("%+v: got %v", c, err)
+		}
+		if err != nil {
+			if d.Read32(0x2828) != 0 || d.Read32(0x3828) != 0 {
+				t.Error("refused, but the queue runs")
+			}
+			continue
+		}
+		got := d.Deliver(frame(max(c.frame, 1514), 1))
+		if f, _ := f.Queue(0).Receive(); !got || len(f) != max(c.frame, 1514) {
+			t.Errorf("%+v: received %v, %d bytes", c, got, len(f))
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := nictest.New()
+		d.Mute = true
+		if _, err := nic.New(d, d.Alloc, nic.Config{MaxFrame: 9014}); err == nil || errors.Is(err, nic.ErrRefused) {
+			t.Errorf("nobody answers: got %v", err)
+		}
+	})
 }
 
 // TestTwoQueues: they share nothing but the function.

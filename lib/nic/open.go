@@ -31,9 +31,9 @@ func Grants() []abi.DeviceGrant {
 	return list
 }
 
-// Open drives the nth network function of the container. MAC and the longest frame come from the grant. The error is
+// Open drives the nth network function of the container. MAC comes from the grant, and the longest frame if MaxFrame is 0. The error is
 // metal.ErrNotRunning where there is no nom, ErrNoDevice where the container has no such function, ErrTaken where the platform
-// drives it.
+// drives it, ErrRefused where MaxFrame is too much.
 func Open(n int, c Config) (*Function, error) {
 	if !metal.InContainer() {
 		return nil, metal.ErrNotRunning
@@ -46,9 +46,9 @@ func Open(n int, c Config) (*Function, error) {
 		return nil, fmt.Errorf("opening network function %d: %w", n, ErrTaken)
 	}
 	g := grants[n]
-	c.MAC = g.MAC
+	c.MAC, c.granted = g.MAC, int(g.MaxFrame)
 	if c.MaxFrame == 0 {
-		c.MaxFrame = int(g.MaxFrame)
+		c.MaxFrame = c.granted
 	}
 	if g.BAR.Size < igb.VFSize {
 		return nil, fmt.Errorf("opening network function %d: its registers take %d bytes, want %d: the nonkernel is of another version", n, g.BAR.Size, igb.VFSize)

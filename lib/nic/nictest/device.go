@@ -27,7 +27,9 @@ type Device struct {
 	Late      bool // transmit only when Complete is called
 	NoMask    bool // ignore VTEIAM, as QEMU does
 	NoPadding bool // deliver frames shorter than 60 bytes as they are
-	MaxFrame  int  // longest frame received, without check sequence; 0 = 1514
+	MaxFrame  int  // longest frame received, without check sequence; 0 = 1514. The driver changes it by the mailbox
+	Longest   int  // what the physical function lets it be changed to; 0 = 9014
+	Mute      bool // the physical function answers nothing in the mailbox
 
 	mu     sync.Mutex
 	regs   map[uint32]uint32 // guarded by mu, as all below

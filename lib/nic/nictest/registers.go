@@ -3,6 +3,8 @@ package nictest
 // Offsets, 82576 datasheet section 8.26.1.
 const (
 	status  = 0x0008
+	vmbmem  = 0x0800
+	mailbox = 0x0c40
 	vteics  = 0x1520
 	vteims  = 0x1524
 	vteimc  = 0x1528
@@ -49,6 +51,8 @@ func (d *Device) Read32(offset uint32) uint32 {
 		return 0
 	case vteims:
 		return d.eims
+	case mailbox:
+		return d.readMailbox()
 	}
 	return d.regs[offset]
 }
@@ -76,6 +80,8 @@ func (d *Device) Write32(offset, value uint32) {
 		d.eiam = value & allBits
 	case vteicr:
 		d.eicr &^= value
+	case mailbox:
+		d.writeMailbox(value)
 	case vtivar:
 		d.regs[vtivar] |= value // the physical function's IVAR is only ever added to
 	default:
