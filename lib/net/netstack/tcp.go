@@ -108,6 +108,10 @@ func (s *Stack) DialTCP(ctx context.Context, local, remote netip.AddrPort) (net.
 	queue.EventRegister(&entry)
 	defer queue.EventUnregister(&entry)
 	if err = s.connect(ep, local, remote); err == nil {
+		if s.closed.Load() { // perhaps after Serve ended all connections: nobody would end this one
+			ep.Abort()
+			return nil, ErrClosed
+		}
 		select {
 		case <-ctx.Done():
 			ep.Abort()

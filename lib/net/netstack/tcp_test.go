@@ -341,3 +341,30 @@ func TestEnd(t *testing.T) {
 		t.Errorf("the peer's connection was not reset: %v", err)
 	}
 }
+
+// TestDialAtTheEnd: who dials in the moment in which Serve ends is not left waiting.
+func TestDialAtTheEnd(t *testing.T) {
+	for range 20 {
+		s := newStation(t, config())
+		s.serve(t)
+		const dials = 50
+		ended := make(chan error, dials)
+		for range dials {
+			go func() {
+				_, err := s.DialTCP(t.Context(), netip.AddrPort{}, at(peerAddr, 80))
+				ended <- err
+			}()
+		}
+		s.halt(t)
+		for range dials {
+			select {
+			case err := <-ended:
+				if err == nil {
+					t.Error("connected to nobody")
+				}
+			case <-time.After(limit):
+				t.Fatal("a dial did not end")
+			}
+		}
+	}
+}
