@@ -165,13 +165,13 @@ func returnSlots(c *cpuState, asked, held uint32) {
 }
 
 // park takes c off line and waits until it is away: then it can stop at any time without holding anything. Until then its threads
-// may go to sleep on it; those that sleep are moved last.
+// may go to sleep on it; those that sleep are moved last. When the core is taken before, as the notice is over, nothing is left to wait for.
 func park(c *cpuState) {
 	kernelLock.lock()
 	c.online = 0
 	c.parked = true
 	c.drain()
-	for atomic.LoadUint32(&c.away) == 0 {
+	for atomic.LoadUint32(&c.away) == 0 && atomic.LoadUint32(&eventPage().Core[c.id]) != abi.NoCore {
 		sendIPI(c.apicID, vecWake)
 		kernelLock.unlock()
 		for n := range patience {
