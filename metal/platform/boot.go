@@ -32,7 +32,7 @@ func boot(bootPA uint64) {
 	if !host {
 		debugBuffer = pool.frame()
 	}
-	randomState = load64(addressOf(&b.Seed)) ^ rdtsc() | 1
+	seedRandom(&b.Seed)
 	buildTables(b)
 	if !host {
 		initHoldings(b)

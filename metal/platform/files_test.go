@@ -132,7 +132,7 @@ func TestFramesComeBack(t *testing.T) {
 
 func TestDevices(t *testing.T) {
 	fakeMachine(t, 256, nil)
-	randomState = 1
+	randomKey = [8]uint32{1}
 	open := func(name string) uint64 { return must(t, name, sysOpen, put(0, "/dev/"+name), oRDWR, 0) }
 	b := dataBuffers[0][:100]
 	fill(100, 1)

@@ -495,46 +495,5 @@ func setAffinity(tid, n, p uint64) uint64 {
 	return 0
 }
 
-// randomState is guarded by randomLock, which is taken for a moment and holds no other: two CPUs that read the same state would give two
-// threads the same bytes.
-var (
-	randomState uint64
-	randomLock  spinLock
-)
-
 // maxRandom is how much one call of getrandom gives.
 const maxRandom = 1 << 20
-
-// randomBytes fills from a generator that starts with the boot page's seed and takes in eight bytes of RDRAND for every eight
-// that it gives.
-func randomBytes(p, n uint64) uint64 {
-	b := bytesAt(p, n)
-	for len(b) > 0 {
-		w, k := randomWord(), min(len(b), 8)
-		for i := range k {
-			b[i] = byte(w)
-			w >>= 8
-		}
-		b = b[k:]
-	}
-	return n
-}
-
-// randomWord is the next eight bytes.
-func randomWord() (w uint64) {
-	fresh := uint64(0)
-	if hasRDRAND {
-		fresh = rdrand()
-	}
-	randomLock.lock()
-	s := randomState ^ fresh
-	for range 8 {
-		s ^= s << 13
-		s ^= s >> 7
-		s ^= s << 17
-		w = w>>8 | s>>24<<56
-	}
-	randomState = s
-	randomLock.unlock()
-	return w
-}
