@@ -83,7 +83,7 @@ func TestControl(t *testing.T) {
 func (b *background) lookInto(folder string) {
 	b.t.Helper()
 	b.want(nil, "run", "-d", "--name", "busy", "--vcpus", "2", folder)
-	b.await("ready: function not implemented", "logs", "busy")
+	b.await("ready: "+syscall.ENOSYS.Error(), "logs", "busy")
 	b.want([]string{" memfd_create ", "not there: answered with ENOSYS", " write "}, "debug", "busy", "--syscall-summary")
 	b.await("\nmain.park(...)\n", "debug", "busy", "--goroutines")
 	b.want([]string{
